@@ -1,0 +1,1 @@
+"""Types that every room shares; no algorithms, nothing but numpy."""

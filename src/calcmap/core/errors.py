@@ -1,0 +1,180 @@
+"""The one error tree of CalcMap.
+
+::
+
+    CalcMapError
+    ├── InputError                     the files or the scan cannot be scored
+    │   ├── UnreadableFileError        truncated, encrypted or not a known format
+    │   ├── SeriesError                which series, or what kind of series
+    │   │   ├── NoScorableSeriesError  nothing in the study can be the attenuation CT
+    │   │   ├── SeriesNotFoundError    the series asked for is not in the study
+    │   │   ├── WrongModalityError     not a CT
+    │   │   ├── NotAnImageError        a DICOM object without pixels
+    │   │   ├── MixedSeriesError       instances of several grids under one series
+    │   │   ├── MultipleAcquisitionsError  several acquisitions overlap in one series
+    │   │   └── NotHounsfieldError     pixel values that are not HU
+    │   ├── GeometryError              where the pixels are
+    │   │   ├── MissingSliceError
+    │   │   ├── DuplicatePositionError two different slices at one position
+    │   │   ├── IrregularSpacingError
+    │   │   ├── GantryTiltError
+    │   │   ├── OrientationError       slices not axial
+    │   │   ├── TooFewSlicesError
+    │   │   └── GridMismatchError      a mask or label map on another grid than the CT
+    │   └── UnfitScanError             readable, but quality forbids a score
+    ├── ModelError                     weights missing, altered or not understood
+    ├── ConfigError                    settings: every complaint listed at once
+    ├── OutputError                    a result cannot be written as asked
+    └── JobError                       a queued or resumed job cannot go on
+
+Each class has a ``code``: a stable snake_case word for tables and machines. Messages name the value found and the value
+expected; they never hold a patient's name or identifier.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CalcMapError(Exception):
+    """Root of every error that CalcMap raises on purpose."""
+
+    code: ClassVar[str] = "calcmap_error"
+
+
+class InputError(CalcMapError):
+    """The input cannot be scored; the study is refused with this reason."""
+
+    code = "input_error"
+
+
+class UnreadableFileError(InputError):
+    """A file is truncated, encrypted, damaged or of no known format."""
+
+    code = "unreadable_file"
+
+
+class SeriesError(InputError):
+    """The wrong series, or none."""
+
+    code = "series_error"
+
+
+class NoScorableSeriesError(SeriesError):
+    """No series of the study can be the attenuation CT."""
+
+    code = "no_scorable_series"
+
+
+class SeriesNotFoundError(SeriesError):
+    """The series asked for is not in the study."""
+
+    code = "series_not_found"
+
+
+class WrongModalityError(SeriesError):
+    """The series is not a CT."""
+
+    code = "wrong_modality"
+
+
+class NotAnImageError(SeriesError):
+    """The DICOM object has no pixel data."""
+
+    code = "not_an_image"
+
+
+class MixedSeriesError(SeriesError):
+    """Instances under one series do not share one grid."""
+
+    code = "mixed_series"
+
+
+class MultipleAcquisitionsError(SeriesError):
+    """Several acquisitions under one series occupy the same positions."""
+
+    code = "multiple_acquisitions"
+
+
+class NotHounsfieldError(SeriesError):
+    """Pixel values are not Hounsfield units: no rescale, 8-bit or windowed."""
+
+    code = "not_hounsfield"
+
+
+class GeometryError(InputError):
+    """The position of the pixels is unknown or not a regular axial stack."""
+
+    code = "geometry_error"
+
+
+class MissingSliceError(GeometryError):
+    """One or more slices of a regular stack are absent."""
+
+    code = "missing_slice"
+
+
+class DuplicatePositionError(GeometryError):
+    """Two slices with different pixels claim one position."""
+
+    code = "duplicate_position"
+
+
+class IrregularSpacingError(GeometryError):
+    """Slice increments differ by more than the tolerance."""
+
+    code = "irregular_spacing"
+
+
+class GantryTiltError(GeometryError):
+    """Slices are sheared against their stacking direction."""
+
+    code = "gantry_tilt"
+
+
+class OrientationError(GeometryError):
+    """Slices are not axial, so a per-slice Agatston score is not defined."""
+
+    code = "not_axial"
+
+
+class TooFewSlicesError(GeometryError):
+    """Fewer slices than a heart needs."""
+
+    code = "too_few_slices"
+
+
+class GridMismatchError(GeometryError):
+    """A mask or label map lies on another grid than the CT."""
+
+    code = "grid_mismatch"
+
+
+class UnfitScanError(InputError):
+    """The scan was read, but a quality rule forbids a score."""
+
+    code = "unfit_scan"
+
+
+class ModelError(CalcMapError):
+    """Network weights are missing, altered or of an unknown layout."""
+
+    code = "model_error"
+
+
+class ConfigError(CalcMapError):
+    """Settings contradict themselves or the schema; all complaints at once."""
+
+    code = "config_error"
+
+
+class OutputError(CalcMapError):
+    """A result cannot be written as asked."""
+
+    code = "output_error"
+
+
+class JobError(CalcMapError):
+    """A queued or resumed job cannot go on."""
+
+    code = "job_error"
