@@ -242,7 +242,7 @@ def find_lesions(volume: Volume, labels_zyx: UInt8Array, *, label: Label, rule: 
     """
     box = _box(labels_zyx, label)
     ct_hu_box = volume.ct_hu_zyx[box]
-    calcium_box = (labels_zyx[box] == label) & (ct_hu_box >= rule.threshold_hu)
+    calcium_box = (labels_zyx[box] == np.uint8(label)) & (ct_hu_box >= rule.threshold_hu)
     in_slice = ndimage.generate_binary_structure(2, 1 if rule.connectivity == 4 else 2)
     spots_box = _connected(calcium_box, np.stack([np.zeros_like(in_slice), in_slice, np.zeros_like(in_slice)]))
     kept_box = _drop_small(spots_box, rule.min_area_px(volume.grid.pixel_area_mm2))
@@ -291,13 +291,15 @@ def _method(rule: AgatstonRule, grid: Grid, *, kvp: float | None, mass_factor: f
 
 def _box(labels_zyx: UInt8Array, label: Label) -> tuple[slice, slice, slice]:
     """Return the smallest box around a label, so that the rest of the scan is never looked at; one voxel without it."""
-    slices = [z for z, labels_yx in enumerate(labels_zyx) if (labels_yx == label).any()]
+    # A uint8 scalar keeps the comparison in uint8; an IntEnum would widen every slice to int64 first.
+    value = np.uint8(label)
+    slices = [z for z, labels_yx in enumerate(labels_zyx) if (labels_yx == value).any()]
     if not slices:
         return slice(0, 1), slice(0, 1), slice(0, 1)
     first, last = slices[0], slices[-1]
     footprint_yx = np.zeros(labels_zyx.shape[1:], dtype=np.bool_)
     for z in slices:
-        footprint_yx |= labels_zyx[z] == label
+        footprint_yx |= labels_zyx[z] == value
     rows, columns = np.flatnonzero(footprint_yx.any(axis=1)), np.flatnonzero(footprint_yx.any(axis=0))
     return (
         slice(first, last + 1),
@@ -353,32 +355,55 @@ def _lesions(
     mass_factor: float | None,
 ) -> list[LesionResult]:
     """Return one row a lesion, the highest Agatston score first; ids are given later, across classes."""
-    n_voxels_lesion = np.bincount(found.lesion_voxel, minlength=found.n_lesions)
-    sum_hu_lesion = np.bincount(found.lesion_voxel, weights=found.hu_voxel, minlength=found.n_lesions)
-    spots = agatston_spots(found, rule=rule, grid=grid)
-    agatston_lesion = np.bincount(found.lesion_spot, weights=spots, minlength=found.n_lesions)
-    peak_lesion = _peaks(found.hu_voxel, found.lesion_voxel)
-    voxel_cm3 = grid.voxel_volume_mm3 / MM3_PER_CM3
-    rows = []
-    for lesion in np.argsort(-agatston_lesion, kind="stable"):
-        index_zyx = found.index_zyx_voxel[:, found.lesion_voxel == lesion]
-        z_center, y_center, x_center = index_zyx.mean(axis=1)
-        rows.append(
-            LesionResult(
-                id=0,
-                lesion_class=calcium_class,
-                vessel=vessel_lesion[lesion],
-                slice_first=int(index_zyx[0].min()),
-                slice_last=int(index_zyx[0].max()),
-                center_mm=grid.lps_mm((float(z_center), float(y_center), float(x_center))),
-                volume_mm3=float(n_voxels_lesion[lesion] * grid.voxel_volume_mm3),
-                max_hu=int(peak_lesion[lesion]),
-                agatston=float(agatston_lesion[lesion]),
-                # Volume times mean HU is the voxel volume times the sum of HU.
-                mass_mg=None if mass_factor is None else float(mass_factor * voxel_cm3 * sum_hu_lesion[lesion]),
-            )
+    lesion_voxel, n_lesions = found.lesion_voxel, found.n_lesions
+    n_voxels_lesion = np.bincount(lesion_voxel, minlength=n_lesions)
+    agatston_lesion = np.bincount(
+        found.lesion_spot, weights=agatston_spots(found, rule=rule, grid=grid), minlength=n_lesions
+    )
+    peak_lesion = _peaks(found.hu_voxel, lesion_voxel)
+    mass_mg_lesion = _masses_mg(found, grid, mass_factor=mass_factor)
+    center_lesion_zyx = _centers(found)
+    first_lesion, last_lesion = _slice_ranges(found)
+    return [
+        LesionResult(
+            id=0,
+            lesion_class=calcium_class,
+            vessel=vessel_lesion[k],
+            slice_first=int(first_lesion[k]),
+            slice_last=int(last_lesion[k]),
+            center_mm=grid.lps_mm(tuple(center_lesion_zyx[k])),
+            volume_mm3=float(n_voxels_lesion[k] * grid.voxel_volume_mm3),
+            max_hu=int(peak_lesion[k]),
+            agatston=float(agatston_lesion[k]),
+            mass_mg=mass_mg_lesion[k],
         )
-    return rows
+        for k in np.argsort(-agatston_lesion, kind="stable")
+    ]
+
+
+def _masses_mg(found: FoundLesions, grid: Grid, *, mass_factor: float | None) -> list[float | None]:
+    """Return factor x volume (cm³) x mean HU of each lesion; volume times mean HU is voxel volume times sum of HU."""
+    if mass_factor is None:
+        return [None] * found.n_lesions
+    sum_hu_lesion = np.bincount(found.lesion_voxel, weights=found.hu_voxel, minlength=found.n_lesions)
+    return [float(mass) for mass in mass_factor * (grid.voxel_volume_mm3 / MM3_PER_CM3) * sum_hu_lesion]
+
+
+def _centers(found: FoundLesions) -> Float64Array:
+    """Return the mean index (slice, row, column) of each lesion's voxels, shape (lesions, 3)."""
+    sums = [np.bincount(found.lesion_voxel, weights=axis, minlength=found.n_lesions) for axis in found.index_zyx_voxel]
+    n_voxels = np.bincount(found.lesion_voxel, minlength=found.n_lesions)
+    return np.asarray(np.stack(sums, axis=1) / n_voxels[:, None], dtype=np.float64)
+
+
+def _slice_ranges(found: FoundLesions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the lowest and the highest slice of each lesion."""
+    slice_voxel = found.index_zyx_voxel[0]
+    last = np.zeros(found.n_lesions, dtype=np.intp)
+    np.maximum.at(last, found.lesion_voxel, slice_voxel)
+    first = last.copy()
+    np.minimum.at(first, found.lesion_voxel, slice_voxel)
+    return first, last
 
 
 def _numbered(lesions: list[LesionResult]) -> tuple[LesionResult, ...]:
