@@ -60,7 +60,7 @@ def paper_category(agatston: float, *, n_vessels: int | None = None) -> Category
     .. [1] Miller et al., J Nucl Med 2023;64:652-658.
     .. [2] Hecht et al., J Cardiovasc Comput Tomogr 2018;12:185-191.
     """
-    _check_score(agatston)
+    check_score(agatston)
     index = (agatston >= PAPER_LOWEST_OF_ONE) + (agatston > PAPER_HIGHEST_OF_ONE) + (agatston > PAPER_HIGHEST_OF_TWO)
     return Category(index=int(index), name=PAPER_NAMES[index], cac_drs=cac_drs(agatston, n_vessels=n_vessels))
 
@@ -92,7 +92,7 @@ def cac_drs(agatston: float, *, n_vessels: int | None = None) -> str:
     .. [1] Hecht et al., J Cardiovasc Comput Tomogr 2018;12:185-191. Reading its whole scores as lower limits of
        unrounded ones is our choice.
     """
-    _check_score(agatston)
+    check_score(agatston)
     grade: CacDrsGrade = next((grade for grade, lowest in CAC_DRS_LOWEST if agatston >= lowest), "A0")
     if n_vessels is None:
         return f"CAC-DRS {grade}"
@@ -101,6 +101,7 @@ def cac_drs(agatston: float, *, n_vessels: int | None = None) -> str:
     return f"CAC-DRS {grade}/N{n_vessels}"
 
 
-def _check_score(agatston: float) -> None:
+def check_score(agatston: float) -> None:
+    """Raise `InputError` unless the score is a finite number of 0 or more."""
     if not (math.isfinite(agatston) and agatston >= 0):
         raise InputError(f"an Agatston score is a finite number of 0 or more, got {agatston}")
