@@ -121,7 +121,7 @@ class Provenance:
 
     version: str
     weights_sha256: dict[str, str]
-    input_sha256: str
+    input_sha256: str | None
     device: str = "cpu"
     config_sha256: str | None = None
 

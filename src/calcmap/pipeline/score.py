@@ -1,0 +1,250 @@
+"""From a study to its result: choose, read, check, segment, check, score."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from calcmap import __version__
+from calcmap.core.config import config_sha256
+from calcmap.core.errors import InputError, NoScorableSeriesError, UnfitScanError
+from calcmap.core.result import HeartSummary, Percentile, Provenance, Status, StudyResult
+from calcmap.core.scan import QualityFlag, Scan, SeriesChoice, Severity
+from calcmap.core.volume import BoolArray, Labels, Volume
+from calcmap.io.choosing import choose_series
+from calcmap.io.reading import load_scan
+from calcmap.io.study import Study
+from calcmap.quality import assess_heart, assess_scan
+from calcmap.scoring.agatston import Scoring, score_volume
+from calcmap.scoring.categories import paper_category
+from calcmap.scoring.percentiles import Ethnicity, arterial_age_years, hoff_percentile, mesa_percentile
+from calcmap.scoring.rules import AgatstonRule, get_profile, rule_for_kvp
+from calcmap.segmentation.cascade import Cascade, Segmentation
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What a user may ask for.
+
+    Parameters
+    ----------
+    profile : str
+        Name of the Agatston rule.
+    series_uid : str or None
+        Score this series, whatever the choosing would have taken.
+    adapt_threshold_to_kvp : bool
+        Use thresholds for the scan's tube voltage instead of 130 HU. Such scores are not Agatston scores.
+    ethnicity : Ethnicity or None
+        For MESA percentiles, which need it.
+    """
+
+    profile: str = "clinical"
+    series_uid: str | None = None
+    adapt_threshold_to_kvp: bool = False
+    ethnicity: Ethnicity | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredStudy:
+    """A result, with the arrays that pictures and label files are made from.
+
+    ``volume`` is ``None`` when nothing could be read, ``labels`` when nothing was segmented.
+    """
+
+    result: StudyResult
+    volume: Volume | None = None
+    labels: Labels | None = None
+
+
+def score_study(study: Study, cascade: Cascade, *, options: ScoreOptions) -> ScoredStudy:
+    """Return the result of one study: a score with its evidence, or a refusal with its reason.
+
+    Parameters
+    ----------
+    study : Study
+        As `calcmap.io.finding.find_studies` returns it.
+    cascade : Cascade
+        The networks.
+    options : ScoreOptions
+        Rule, series, extras.
+
+    Returns
+    -------
+    ScoredStudy
+        Never raises for a bad scan: every `InputError` becomes a refusal.
+
+    Raises
+    ------
+    ConfigError
+        The profile is unknown, or has no threshold for the scan's tube voltage.
+    """
+    rule = get_profile(options.profile)
+    notes = _Notes(study, cascade, options)
+    try:
+        with notes.timed("choose"):
+            notes.choice = choose_series(study, series_uid=options.series_uid)
+        with notes.timed("read"):
+            scan = notes.scan = load_scan(study, _chosen_uid(notes.choice))
+        with notes.timed("quality"):
+            notes.add_flags(scan.flags + assess_scan(scan))
+            refuse_unfit(notes.flags)
+        segmentation = notes.segmentation = cascade.segment(scan.volume)
+        notes.seconds.update(segmentation.seconds)
+        with notes.timed("quality"):
+            notes.add_flags(assess_heart(scan, segmentation.heart_zyx))
+            refuse_unfit(notes.flags)
+        with notes.timed("score"):
+            scoring = score_scan(scan, segmentation.labels, rule=rule, adapt_to_kvp=options.adapt_threshold_to_kvp)
+    except InputError as refusal:
+        return notes.refused(refusal)
+    return notes.scored(scan, segmentation, scoring)
+
+
+def score_scan(scan: Scan, labels: Labels, *, rule: AgatstonRule, adapt_to_kvp: bool) -> Scoring:
+    """Return the scores of a scan under a label map; on request with thresholds for its tube voltage.
+
+    Raises
+    ------
+    InputError
+        Thresholds for the tube voltage are asked for and the scan does not state it.
+    """
+    kvp = scan.acquisition.kvp
+    if adapt_to_kvp:
+        if kvp is None:
+            raise UnfitScanError("thresholds for the tube voltage were asked for, but the scan does not state its kVp")
+        rule = rule_for_kvp(rule, kvp)
+    labels.check_on(scan.volume)
+    factor = scan.acquisition.mass_factor_mg_per_cm3_hu
+    return score_volume(scan.volume, labels.labels_zyx, rule=rule, mass_factor=factor, kvp=kvp)
+
+
+def refuse_unfit(flags: tuple[QualityFlag, ...]) -> None:
+    """Raise `UnfitScanError` with the details of every flag that forbids a score."""
+    refusing = [flag.detail for flag in flags if flag.severity is Severity.REFUSE]
+    if refusing:
+        raise UnfitScanError("; ".join(refusing))
+
+
+def summarise_heart(volume: Volume, heart_zyx: BoolArray) -> HeartSummary | None:
+    """Return volume and box of a heart mask; ``None`` for an empty one."""
+    if not heart_zyx.any():
+        return None
+    corners = []
+    for axis in range(3):
+        hit = np.flatnonzero(heart_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
+        corners.append((float(hit[0]), float(hit[-1])))
+    (z0, z1), (y0, y1), (x0, x1) = corners
+    first, last = volume.grid.lps_mm((z0, y0, x0)), volume.grid.lps_mm((z1, y1, x1))
+    low = (min(first[0], last[0]), min(first[1], last[1]), min(first[2], last[2]))
+    high = (max(first[0], last[0]), max(first[1], last[1]), max(first[2], last[2]))
+    return HeartSummary(float(heart_zyx.sum()) * volume.grid.voxel_volume_mm3 / 1000.0, (low, high))
+
+
+def find_percentiles(scan: Scan, agatston: float, *, ethnicity: Ethnicity | None) -> tuple[Percentile, ...]:
+    """Return where a score stands among others, as far as sex, age and ethnicity are known and within the tables."""
+    sex, age_years = scan.acquisition.patient_sex, scan.acquisition.patient_age_years
+    if sex is None or age_years is None:
+        return ()
+    found = []
+    try:
+        found.append(hoff_percentile(agatston, sex=sex, age_years=age_years))
+        if ethnicity is not None:
+            found.append(mesa_percentile(agatston, sex=sex, age_years=age_years, ethnicity=ethnicity))
+    except InputError:
+        # An age outside a table leaves its percentile out; it does not take the score away.
+        logger.info("no percentile: age outside the reference tables")
+    return tuple(found)
+
+
+def _chosen_uid(choice: SeriesChoice) -> str:
+    if choice.chosen is None:
+        reasons = "; ".join(f"{candidate.modality}: {candidate.reason}" for candidate in choice.candidates)
+        raise NoScorableSeriesError(f"no series can be the attenuation CT ({reasons or 'the study holds no series'})")
+    return choice.chosen.series_uid
+
+
+@dataclass
+class _Notes:
+    """What has been learned of a study so far; becomes its result at whatever step the way ends."""
+
+    study: Study
+    cascade: Cascade
+    options: ScoreOptions
+    choice: SeriesChoice | None = None
+    scan: Scan | None = None
+    segmentation: Segmentation | None = None
+    flags: tuple[QualityFlag, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
+
+    def add_flags(self, flags: tuple[QualityFlag, ...]) -> None:
+        self.flags += flags
+
+    def refused(self, refusal: InputError) -> ScoredStudy:
+        logger.info("refused: %s, seconds %s", refusal.code, self._rounded_seconds())
+        result = StudyResult(
+            status=Status.REFUSED, reason=str(refusal), reason_code=refusal.code, heart=self._heart(), **self._common()
+        )
+        return ScoredStudy(result, self.scan.volume if self.scan else None, self._labels())
+
+    def scored(self, scan: Scan, segmentation: Segmentation, scoring: Scoring) -> ScoredStudy:
+        agatston = scoring.coronary.agatston
+        result = StudyResult(
+            status=Status.SCORED,
+            reason=None,
+            reason_code=None,
+            coronary=scoring.coronary,
+            noncoronary=scoring.noncoronary,
+            category=paper_category(agatston),
+            vessels=scoring.vessels,
+            lesions=scoring.lesions,
+            heart=self._heart(),
+            method=scoring.method,
+            percentiles=find_percentiles(scan, agatston, ethnicity=self.options.ethnicity),
+            arterial_age_years=arterial_age_years(agatston),
+            **self._common(),
+        )
+        logger.info("scored: %d lesions, seconds %s", len(scoring.lesions), self._rounded_seconds())
+        return ScoredStudy(result, scan.volume, segmentation.labels)
+
+    def _common(self) -> dict[str, Any]:
+        choice = self.choice or SeriesChoice(None, ())
+        return {
+            "study": self.study.name,
+            "chosen_series": choice.chosen,
+            "rejected_series": tuple(candidate for candidate in choice.candidates if candidate != choice.chosen),
+            "quality": self.flags,
+            "provenance": Provenance(
+                version=__version__,
+                weights_sha256=self.cascade.weights_sha256,
+                input_sha256=self.scan.input_sha256 if self.scan else None,
+                config_sha256=config_sha256(self.options),
+            ),
+            "seconds": dict(self.seconds),
+        }
+
+    def _heart(self) -> HeartSummary | None:
+        if self.scan is None or self.segmentation is None:
+            return None
+        return summarise_heart(self.scan.volume, self.segmentation.heart_zyx)
+
+    def _labels(self) -> Labels | None:
+        return self.segmentation.labels if self.segmentation else None
+
+    def _rounded_seconds(self) -> dict[str, float]:
+        return {step: round(seconds, 3) for step, seconds in self.seconds.items()}

@@ -1,0 +1,166 @@
+"""The cascade: a CT in, a label map out. Heart on a coarse grid, then calcium on the native grid inside it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from calcmap.core.volume import BoolArray, Float32Array, Label, Labels, UInt8Array, Volume
+from calcmap.segmentation.calcium_input import (
+    HEART_REACH_MM,
+    calcium_network_input,
+    grow_mask,
+    heart_frame,
+)
+from calcmap.segmentation.engine import CALCIUM_FILE, HEART_FILE, Engine, load_engine, shipped_weights
+from calcmap.segmentation.heart_grid import (
+    HeartGrid,
+    HeartGridConfig,
+    heart_network_input,
+    native_box,
+    to_heart_grid,
+    to_native_grid,
+)
+
+HEART_PROBABILITY = 0.5
+BOX_MARGIN_MM = 8.0
+"""The calcium network sees this much around the heart: context for calcium at its border (our choice)."""
+MIN_CANDIDATE_HU = 100
+"""Voxels denser than this in or near the heart are labelled: below every threshold that a scoring profile uses at
+120 kVp or more, so that the label map serves all of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Label map of one scan.
+
+    Parameters
+    ----------
+    labels : Labels
+        Background, heart, coronary and noncoronary calcium on the CT's grid. Calcium labels may reach below 130 HU;
+        the scoring rule decides what counts.
+    heart_zyx : ndarray of bool
+        Heart mask, calcium in it included; all False when no heart was found.
+    seconds : dict of float
+        Time of each step.
+    """
+
+    labels: Labels
+    heart_zyx: BoolArray
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Cascade:
+    """Both networks, loaded once and used for any number of scans.
+
+    Parameters
+    ----------
+    heart, calcium : Engine
+        The networks.
+    """
+
+    def __init__(self, heart: Engine, calcium: Engine) -> None:
+        self._heart = heart
+        self._calcium = calcium
+        self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
+
+    @property
+    def weights_sha256(self) -> dict[str, str]:
+        """SHA-256 of each network file."""
+        return {"heart": self._heart.sha256, "calcium": self._calcium.sha256}
+
+    def segment(self, volume: Volume) -> Segmentation:
+        """Return heart and calcium labels of a CT."""
+        started = time.perf_counter()
+        heart_zyx, box = self.find_heart(volume)
+        seconds = {"heart": time.perf_counter() - started}
+        labels_zyx = np.zeros(volume.grid.shape_zyx, dtype=np.uint8)
+        if box is not None:
+            started = time.perf_counter()
+            labels_zyx[box] = self.find_calcium(volume, heart_zyx, box)
+            seconds["calcium"] = time.perf_counter() - started
+        return Segmentation(Labels(labels_zyx, volume.grid), heart_zyx, seconds)
+
+    def find_heart(self, volume: Volume) -> tuple[BoolArray, tuple[slice, slice, slice] | None]:
+        """Return the heart mask on the native grid and its box; an empty mask and ``None`` where there is no heart."""
+        grid = to_heart_grid(volume, self._heart_grid)
+        prob_zyx = foreground_probability(self._heart.logits(heart_network_input(grid.ct_hu_zyx)))
+        coarse = largest_component(prob_zyx >= HEART_PROBABILITY)
+        native = np.zeros(volume.grid.shape_zyx, dtype=np.bool_)
+        if not coarse.any():
+            return native, None
+        box = native_box(coarse, grid, margin_mm=BOX_MARGIN_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
+        native[box] = _native_heart(prob_zyx, coarse, grid, box)
+        return (native, box) if native.any() else (native, None)
+
+    def find_calcium(self, volume: Volume, heart_zyx: BoolArray, box: tuple[slice, slice, slice]) -> UInt8Array:
+        """Return the label map of ``box``: heart, and the calcium that the network finds in or near it."""
+        ct_hu_zyx, heart = volume.ct_hu_zyx[box], heart_zyx[box]
+        near_heart = grow_mask(heart, reach_mm=HEART_REACH_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
+        candidate = near_heart & (ct_hu_zyx >= MIN_CANDIDATE_HU)
+        labels_zyx = np.where(heart, np.uint8(Label.HEART), np.uint8(Label.BACKGROUND))
+        frame = heart_frame(heart)
+        for first, last in runs_of_slices(np.asarray(candidate.any(axis=(1, 2))), neighbours=1):
+            channels = calcium_network_input(ct_hu_zyx[first:last], heart[first:last], frame.seen_from((first, 0, 0)))
+            found = self._calcium.logits(channels).argmax(axis=1)  # 0 background, 1 coronary, 2 noncoronary
+            here = candidate[first:last]
+            labels = labels_zyx[first:last]
+            labels[here & (found == 1)] = Label.CORONARY
+            labels[here & (found == 2)] = Label.NONCORONARY
+        return labels_zyx
+
+
+def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, threads: int | None = None) -> Cascade:
+    """Return the cascade, with the shipped networks unless others are named.
+
+    Raises
+    ------
+    ModelError
+        A network is missing, damaged or made for another task.
+    """
+    return Cascade(
+        load_engine(heart or shipped_weights(HEART_FILE), task="heart", threads=threads),
+        load_engine(calcium or shipped_weights(CALCIUM_FILE), task="calcium", threads=threads),
+    )
+
+
+def foreground_probability(logits_schw: Float32Array) -> Float32Array:
+    """Return the softmax probability of class 1 of two."""
+    return np.asarray(1.0 / (1.0 + np.exp(logits_schw[:, 0] - logits_schw[:, 1])), dtype=np.float32)
+
+
+def largest_component(mask_zyx: BoolArray) -> BoolArray:
+    """Return the largest face-connected part of a mask, its holes filled slice by slice."""
+    components, n = ndimage.label(mask_zyx)
+    if n == 0:
+        return mask_zyx
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    largest = components == int(sizes.argmax())
+    return np.stack([ndimage.binary_fill_holes(slice_yx) for slice_yx in largest])
+
+
+def runs_of_slices(wanted_z: BoolArray, *, neighbours: int) -> list[tuple[int, int]]:
+    """Return half-open runs of slices that hold all wanted ones and ``neighbours`` more on either side.
+
+    Slices without a candidate voxel need no network; their neighbours are kept so that every wanted slice sees the
+    same three slices as in the whole stack.
+    """
+    widened = ndimage.binary_dilation(wanted_z, iterations=neighbours) if wanted_z.any() else wanted_z
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], widened.astype(np.int8), [0]])))
+    return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _native_heart(
+    prob_zyx: Float32Array, coarse_zyx: BoolArray, grid: HeartGrid, box: tuple[slice, slice, slice]
+) -> BoolArray:
+    """Return the mask of ``box`` where the interpolated probability of the kept component reaches one half."""
+    # One coarse voxel around the component stays in, so that its border is interpolated and not stepped.
+    kept = np.where(ndimage.binary_dilation(coarse_zyx), prob_zyx, 0.0).astype(np.float32)
+    filled = np.maximum(kept, coarse_zyx * np.float32(0.51))  # holes that were filled
+    return to_native_grid(filled, grid, box=box) >= HEART_PROBABILITY

@@ -1,0 +1,267 @@
+"""Training from top to bottom: samples, network, steps, validation, run folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from calcmap.core.config import config_to_dict
+from calcmap.core.errors import ConfigError, JobError
+from calcmap.networks.calcmap_net import CalcMapNet, CalcMapNetConfig, count_parameters
+from calcmap.training.checkpoint import BEST, LAST, Progress, load_checkpoint, save_checkpoint
+from calcmap.training.config import TrainConfig
+from calcmap.training.crops import Crop, calcium_crop, draw_cases, heart_crop
+from calcmap.training.losses import focal_loss, soft_dice_loss
+from calcmap.training.samples import CalciumSample, HeartSample, load_samples
+from calcmap.training.validation import validate
+
+logger = logging.getLogger(__name__)
+
+Sample = HeartSample | CalciumSample
+METRICS_FILE = "metrics.csv"
+METRICS_COLUMNS = ("step", "learning_rate", "train_loss", "validation_metric", "seconds")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a caller may show after each step."""
+
+    step: int
+    steps: int
+    loss: float
+    metric: float | None
+    """Validation metric, on the steps that validate; higher is better."""
+
+
+def train(
+    folders: Sequence[Path],
+    config: TrainConfig,
+    *,
+    run: Path,
+    cache: Path,
+    resume: bool = False,
+    on_step: Callable[[StepReport], None] = lambda report: None,
+) -> Progress:
+    """Train one network and leave a run folder: settings, loss curve, last and best checkpoint.
+
+    Each step's crops are a pure function of the seed and the step, so a resumed run sees what an uninterrupted one
+    would have seen and ends with the same weights, bit for bit, on the same machine and thread count.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Where cases lie.
+    config : TrainConfig
+        Settings.
+    run : Path
+        Run folder; made when absent.
+    cache : Path
+        Where samples are kept between runs.
+    resume : bool
+        Go on from the run folder's last checkpoint.
+    on_step : callable
+        Called after every step.
+
+    Returns
+    -------
+    Progress
+        Last step, best validation metric and its step.
+
+    Raises
+    ------
+    JobError
+        ``resume`` without a checkpoint or with other settings, or a run folder that already holds a run.
+    ConfigError
+        No cases, or too few groups to hold some out.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.threads)
+    samples = [
+        sample
+        for sample in load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache)
+        if sample.facts.group not in config.exclude_groups
+    ]
+    training, held_out = split_by_group(samples, share=config.validation_share, seed=config.seed)
+    network = build_network(config)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    progress = _resume(run, network, optimizer, config) if resume else _begin(run, config)
+    logger.info(
+        "training %s: %d + %d cases, %d parameters",
+        config.task,
+        len(training),
+        len(held_out),
+        count_parameters(network),
+    )
+    return _fit(
+        training, held_out, config, run=run, network=network, optimizer=optimizer, progress=progress, on_step=on_step
+    )
+
+
+def build_network(config: TrainConfig) -> CalcMapNet:
+    """Return the network of a run with its seeded, or given, first weights; the global random state is left alone."""
+    size = CalcMapNetConfig(
+        in_channels=config.in_channels,
+        n_classes=config.n_classes,
+        level_channels=config.network.level_channels,
+        lstm_level=config.network.lstm_level,
+        lstm_channels=config.network.lstm_channels,
+        reach=config.network.reach,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        network = CalcMapNet(size)
+    if config.init_from is not None:
+        network.load_state_dict(load_checkpoint(config.init_from)["network"])
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def split_by_group(samples: Sequence[Sample], *, share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """Return training and validation samples: whole groups, and within each category about ``share`` of the groups.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two groups.
+    """
+    groups = sorted({sample.facts.group for sample in samples})
+    if len(groups) < 2:
+        raise ConfigError(f"{len(groups)} group(s) of cases, expected at least 2: one to train on, one to validate on")
+    category = {sample.facts.group: sample.facts.category for sample in samples}
+    rng = np.random.default_rng([seed, 1])
+    order = sorted(groups, key=lambda group: (category[group], rng.random()))
+    # Every k-th group in an order sorted by category takes the same share of each.
+    every = max(2, round(1.0 / share))
+    held_out = set(order[every // 2 :: every]) or {order[-1]}
+    training = [sample for sample in samples if sample.facts.group not in held_out]
+    return training, [sample for sample in samples if sample.facts.group in held_out]
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Return the learning rate of a step: linear warm-up, then a cosine to zero at the last step."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def training_loss(network: nn.Module, crops: Sequence[Crop], config: TrainConfig) -> Tensor:
+    """Return the mean loss of some crops; each is one stack of slices."""
+    weights = torch.tensor(config.loss.class_weights)
+    losses = []
+    for crop in crops:
+        logits = network(crop.input_schw.contiguous(memory_format=torch.channels_last))
+        loss = focal_loss(
+            logits, crop.target_schw, gamma=config.loss.focal_gamma, class_weights_c=weights, mask_sh=crop.mask_shw
+        )
+        if config.loss.dice_weight > 0:
+            loss = loss + config.loss.dice_weight * soft_dice_loss(logits, crop.target_schw[:, 1])
+        losses.append(loss)
+    return torch.stack(losses).mean()
+
+
+def draw_crops(samples: Sequence[Sample], config: TrainConfig, *, step: int) -> list[Crop]:
+    """Return the crops of one step: the same for the same seed, step and samples."""
+    rng = np.random.default_rng([config.seed, 2, step])
+    facts = [sample.facts for sample in samples]
+    chosen = draw_cases(facts, config.crops, site_weights=config.site_weights, rng=rng)
+    return [_crop(samples[index], config, rng) for index in chosen]
+
+
+def _crop(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Crop:
+    return heart_crop(sample, config, rng) if isinstance(sample, HeartSample) else calcium_crop(sample, config, rng)
+
+
+def _fit(
+    training: Sequence[Sample],
+    held_out: Sequence[Sample],
+    config: TrainConfig,
+    *,
+    run: Path,
+    network: CalcMapNet,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    on_step: Callable[[StepReport], None],
+) -> Progress:
+    losses: list[float] = []
+    started = time.perf_counter()
+    for step in range(progress.step, config.steps):
+        loss = _train_step(network, optimizer, draw_crops(training, config, step=step), config, step=step)
+        losses.append(loss)
+        metric = None
+        if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
+            metric = validate(network, held_out)
+            progress = _keep(run, network, optimizer, config, progress=progress, step=step + 1, metric=metric)
+            seconds = time.perf_counter() - started
+            _append_metrics(run, (step + 1, learning_rate_at(step, config), float(np.mean(losses)), metric, seconds))
+            losses.clear()
+        on_step(StepReport(step + 1, config.steps, loss, metric))
+    return progress
+
+
+def _train_step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, crops: Sequence[Crop], config: TrainConfig, *, step: int
+) -> float:
+    network.train()
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate_at(step, config)
+    optimizer.zero_grad(set_to_none=True)
+    loss = training_loss(network, crops, config)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm=5.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _keep(
+    run: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    *,
+    progress: Progress,
+    step: int,
+    metric: float,
+) -> Progress:
+    """Write the last checkpoint, and the best one when the metric is at least as good as any before."""
+    is_best = metric >= progress.best_metric
+    progress = Progress(step, metric if is_best else progress.best_metric, step if is_best else progress.best_step)
+    save_checkpoint(run / LAST, network=network, optimizer=optimizer, progress=progress, config=config)
+    if is_best:
+        save_checkpoint(run / BEST, network=network, optimizer=optimizer, progress=progress, config=config)
+    return progress
+
+
+def _begin(run: Path, config: TrainConfig) -> Progress:
+    if (run / LAST).exists():
+        raise JobError(f"{run} already holds a run; resume it or name another folder")
+    (run / "config.json").write_text(json.dumps(config_to_dict(config), indent=1) + "\n", encoding="utf-8")
+    with (run / METRICS_FILE).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow(METRICS_COLUMNS)
+    return Progress(step=0, best_metric=-math.inf, best_step=0)
+
+
+def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig) -> Progress:
+    content = load_checkpoint(run / LAST)
+    if content["config"] != config_to_dict(config):
+        changed = sorted(key for key, value in config_to_dict(config).items() if content["config"].get(key) != value)
+        raise JobError(
+            f"{run} was started with other settings ({', '.join(changed)}); a resumed run keeps its settings"
+        )
+    network.load_state_dict(content["network"])
+    optimizer.load_state_dict(content["optimizer"])
+    return replace(Progress(0, 0.0, 0), **content["progress"])
+
+
+def _append_metrics(run: Path, row: tuple[int, float, float, float, float]) -> None:
+    with (run / METRICS_FILE).open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow([row[0], *(f"{value:.6g}" for value in row[1:])])
