@@ -34,11 +34,12 @@ class Block:
 
 
 def has_module(name: str) -> bool:
-    """Tell whether a module can be found, without importing it (its packages are)."""
+    """Tell whether a module can be found, without importing it (its packages are); an empty folder is none."""
     try:
-        return importlib.util.find_spec(name) is not None
+        spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
         return False
+    return spec is not None and spec.origin is not None
 
 
 def pages() -> list[Path]:
