@@ -108,7 +108,7 @@ def mesa_chd_risk(factors: RiskFactors, *, agatston: float | None = None) -> flo
 
 
 def _terms(factors: RiskFactors) -> dict[str, float]:
-    """Return each factor's number by the name of its coefficient; white women without risk factors are the reference."""
+    """Return each factor's number by the name of its coefficient; a white woman is the reference."""
     return {
         "age": factors.age_years,
         "male": factors.sex is Sex.MALE,
