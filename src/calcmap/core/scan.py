@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from calcmap.core.errors import InputError
 from calcmap.core.volume import Volume
 
 
@@ -87,6 +88,31 @@ class SeriesCandidate:
     """One sentence a user understands."""
     rank: int | None = None
     """1 for the series taken, 2, 3, ... for the next best usable ones, ``None`` for those that can never be it."""
+
+
+@dataclass(frozen=True)
+class SeriesChoice:
+    """Which series of a study is the attenuation CT, and what was thought of all the others.
+
+    Parameters
+    ----------
+    chosen : SeriesCandidate or None
+        ``None`` when nothing can be it.
+    candidates : tuple of SeriesCandidate
+        Every series of the study, the chosen one too: ranked ones first, by rank.
+    refusal : InputError or None
+        What to raise when ``chosen`` is ``None``: of the class that fits when there was one series or none, of
+        `NoScorableSeriesError` when several were turned down.
+    """
+
+    chosen: SeriesCandidate | None
+    candidates: tuple[SeriesCandidate, ...]
+    refusal: InputError | None = None
+
+    @property
+    def rejected(self) -> tuple[SeriesCandidate, ...]:
+        """The candidates that were left."""
+        return tuple(candidate for candidate in self.candidates if candidate.verdict is Verdict.REJECTED)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def to_canonical(voxels_zyx: VoxelArray, affine_lps_mm: Float64Array) -> tuple[V
             affine[:, 3] += affine[:, axis] * (voxels_xyz.shape[axis] - 1)
             affine[:, axis] *= -1.0
             voxels_xyz = np.flip(voxels_xyz, axis)
+    affine += 0.0  # turns -0.0 into 0.0
     canonical = voxels_xyz.T
     return canonical, Grid((canonical.shape[0], canonical.shape[1], canonical.shape[2]), affine)
 

@@ -1,0 +1,152 @@
+"""A chosen series to a `Scan`: voxels in HU, canonical, regular, with everything noteworthy flagged."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from calcmap.core.errors import InputError, NoScorableSeriesError, UnreadableFileError, WrongModalityError
+from calcmap.core.scan import Acquisition, QualityFlag, Scan, Severity
+from calcmap.core.volume import Volume
+from calcmap.io.acquisition import read_acquisition
+from calcmap.io.canonical import to_canonical
+from calcmap.io.choosing import choose_series
+from calcmap.io.finding import find_studies
+from calcmap.io.headers import CLASSIC_CT, ENHANCED_CT, Instance
+from calcmap.io.hounsfield import check_hounsfield, find_padding, padding_flags, to_int16_hu
+from calcmap.io.pixels import have_same_pixels, read_hu
+from calcmap.io.slices import Slice, check_one_grid, slices_of
+from calcmap.io.sources import Source
+from calcmap.io.stacking import check_grid, stack_slices, thickness_flags
+from calcmap.io.study import Series, Study
+from calcmap.io.voxel_files import read_voxel_image
+
+
+def load_scan(study: Study, series_uid: str) -> Scan:
+    """Return one series of a study as a scan.
+
+    Parameters
+    ----------
+    study : Study
+        From ``finding.find_studies``.
+    series_uid : str
+        A series of it, usually ``SeriesChoice.chosen.series_uid``.
+
+    Returns
+    -------
+    Scan
+        HU on the acquired grid, canonical; flags in the order in which they were found.
+
+    Raises
+    ------
+    SeriesNotFoundError
+        The study has no such series.
+    SeriesError, GeometryError, UnreadableFileError
+        The series is refused; the subclass says why (see ``docs/reference/reading.md``).
+    """
+    series = study.find_series(series_uid)
+    scan = _load_image(series.image) if series.image is not None else _load_dicom(series)
+    return Scan(
+        volume=scan.volume,
+        acquisition=scan.acquisition,
+        series_uid=series.uid,
+        input_sha256=scan.input_sha256,
+        flags=(*scan.flags, *_problem_flags(study)),
+    )
+
+
+def read_single_ct(path: Path) -> Scan:
+    """Return the one CT under a path: the only CT series there, or else the one that would be scored.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, several studies are, or the CT is refused.
+    """
+    studies = find_studies([path])
+    if len(studies) != 1:
+        raise InputError(f"{path} holds {len(studies)} studies, expected one")
+    study = studies[0]
+    cts = [series for series in study.series if series.modality == "CT" or series.image is not None]
+    if len(cts) == 1:
+        return load_scan(study, cts[0].uid)
+    choice = choose_series(study)
+    if choice.chosen is None:
+        raise choice.refusal or NoScorableSeriesError(f"nothing under {path} can be scored")
+    return load_scan(study, choice.chosen.series_uid)
+
+
+def _load_dicom(series: Series) -> Scan:
+    _check_modality(series.instances)
+    slices, localizer_flags = slices_of(series.instances)
+    if not slices:
+        raise NoScorableSeriesError("the series holds localizer images only, expected axial slices")
+    check_one_grid(slices)
+    stack = stack_slices(slices, have_same_pixels=have_same_pixels)
+    stored_zyx, value_flags = read_hu(stack.slices)
+    canonical_zyx, grid = to_canonical(stored_zyx, stack.affine_lps_mm)
+    volume = Volume(np.ascontiguousarray(canonical_zyx), grid)
+    grid_flags = check_grid(grid)
+    padding_hu = find_padding(volume.ct_hu_zyx, declared_hu=_declared_padding_hu(stack.slices))
+    check_hounsfield(volume.ct_hu_zyx, padding_hu=padding_hu)
+    thickness_mm = stack.slices[0].thickness_mm
+    flags = (
+        *localizer_flags,
+        *stack.flags,
+        *value_flags,
+        *grid_flags,
+        *thickness_flags(grid.spacing_mm_zyx[0], thickness_mm),
+        *padding_flags(padding_hu),
+    )
+    acquisition = read_acquisition(stack.slices[0].instance, thickness_mm=thickness_mm, padding_hu=padding_hu)
+    return Scan(volume, acquisition, series.uid, _uids_sha256(series.instances), flags)
+
+
+def _load_image(source: Source) -> Scan:
+    content = source.read_bytes()
+    image = read_voxel_image(source, content=content)
+    canonical_zyx, grid = to_canonical(image.voxels_zyx, image.affine_lps_mm)
+    ct_hu_zyx, value_flags = to_int16_hu(canonical_zyx)
+    grid_flags = check_grid(grid)
+    padding_hu = find_padding(ct_hu_zyx)
+    check_hounsfield(ct_hu_zyx, padding_hu=padding_hu)
+    flags = (*image.flags, *value_flags, *grid_flags, *padding_flags(padding_hu))
+    acquisition = Acquisition(source_format=image.source_format, padding_hu=padding_hu)
+    return Scan(Volume(ct_hu_zyx, grid), acquisition, source.name, hashlib.sha256(content).hexdigest(), flags)
+
+
+def _check_modality(instances: tuple[Instance, ...]) -> None:
+    for instance in instances:
+        modality, sop_class = instance.text("Modality"), instance.sop_class_uid
+        if modality != "CT":
+            raise WrongModalityError(f"the series' modality is {modality or 'absent'}, expected CT")
+        if sop_class not in (CLASSIC_CT, *ENHANCED_CT):
+            raise _no_ct_object(sop_class)
+
+
+def _no_ct_object(sop_class: str) -> InputError:
+    from pydicom.uid import UID
+
+    from calcmap.core.errors import NotHounsfieldError
+
+    return NotHounsfieldError(f"the series holds {UID(sop_class).name} objects, expected CT images with HU")
+
+
+def _declared_padding_hu(slices: tuple[Slice, ...]) -> tuple[int, ...]:
+    declared = {(one.instance.number("PixelPaddingValue"), one.slope, one.intercept) for one in slices[:1]}
+    return tuple(round(value * slope + intercept) for value, slope, intercept in declared if value is not None)
+
+
+def _uids_sha256(instances: tuple[Instance, ...]) -> str:
+    uids = sorted(instance.sop_instance_uid for instance in instances)
+    return hashlib.sha256("\n".join(uids).encode()).hexdigest()
+
+
+def _problem_flags(study: Study) -> tuple[QualityFlag, ...]:
+    unreadable = [problem for problem in study.problems if isinstance(problem.error, UnreadableFileError)]
+    if not unreadable:
+        return ()
+    detail = f"{len(unreadable)} file(s) of the study could not be read, the first because: {unreadable[0].error}"
+    return (QualityFlag("unreadable_files", Severity.WARNING, detail),)
