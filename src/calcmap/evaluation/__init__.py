@@ -1,0 +1,1 @@
+"""How well two readings agree: categories, scores, masks, lesions; arrays in, estimates with intervals out."""

@@ -1,0 +1,332 @@
+"""Agreement of two readings of the same scans: confusion matrix, kappa, proportions, squared correlation.
+
+Nothing here is NaN: where a statistic is not defined, its estimate is ``None`` and a reason stands beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+from calcmap.core.errors import InputError
+from calcmap.core.volume import Float64Array
+
+CONFIDENCE = 0.95
+"""Coverage of every interval unless told otherwise; the paper's."""
+
+ROUNDING = 1e-12
+"""Chance agreement closer than this to 1 leaves nothing to be agreed beyond chance (float64 noise of the sums)."""
+
+
+class Weighting(StrEnum):
+    """What a disagreement by several categories costs, relative to the widest possible one."""
+
+    UNWEIGHTED = "unweighted"
+    """Every disagreement costs all (Cohen 1960)."""
+    LINEAR = "linear"
+    """In proportion to the number of categories between; the paper's."""
+    QUADRATIC = "quadratic"
+    """In proportion to its square."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic with its interval; higher is better agreement."""
+
+    estimate: float | None
+    """``None`` when the data do not define it; then ``reason`` says why."""
+    low: float | None
+    high: float | None
+    n: int
+    """Number of pairs."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Kappa(Estimate):
+    """A kappa, 1 for full agreement, 0 for agreement by chance, with its large-sample standard error."""
+
+    standard_error: float | None = None
+    weighting: Weighting = Weighting.LINEAR
+
+
+def confusion_matrix(reference: ArrayLike, test: ArrayLike, *, n_categories: int) -> NDArray[np.int64]:
+    """Return how many cases fall into each pair of categories.
+
+    Parameters
+    ----------
+    reference, test : array_like of int, shape (n,)
+        Category of each case, 0 to ``n_categories - 1``, in ascending order of severity; the same cases in one order.
+    n_categories : int
+        Number of categories, whether all of them occur or not; at least 2.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_categories, n_categories)
+        Rows: reference, columns: test. All zero without cases.
+
+    Raises
+    ------
+    InputError
+        Different lengths, more than one axis, values that are not whole numbers or lie outside the categories, or fewer
+        than two categories.
+    """
+    if n_categories < 2:
+        raise InputError(f"agreement needs at least 2 categories, got {n_categories}")
+    rows = _categories(reference, name="reference", n_categories=n_categories)
+    columns = _categories(test, name="test", n_categories=n_categories)
+    _check_paired(rows, columns)
+    counts = np.bincount(rows * n_categories + columns, minlength=n_categories**2)
+    return counts.reshape(n_categories, n_categories).astype(np.int64)
+
+
+def weighted_kappa(matrix: ArrayLike, weighting: Weighting, *, confidence: float = CONFIDENCE) -> Kappa:
+    """Return Cohen's kappa of a confusion matrix with its large-sample interval.
+
+    Kappa is the weighted agreement beyond chance, as a share of what chance leaves open: ``(po - pe) / (1 - pe)``. With
+    ``k`` categories, cell (i, j) counts as agreement by 1 - \\|i - j\\| / (k - 1), or 1 minus that fraction squared.
+
+    Parameters
+    ----------
+    matrix : array_like of int, shape (k, k)
+        Counts; rows one reader, columns the other. Kappa is the same if they change places.
+    weighting : Weighting
+        Cost of a disagreement.
+    confidence : float
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    Kappa
+        Estimate ``None`` without cases, and when both readers put all cases into one same category. Zero by definition
+        when only one of the readers does so.
+
+    Raises
+    ------
+    InputError
+        The matrix is not square with at least two categories, or holds anything but counts; or the confidence is not
+        between 0 and 1.
+
+    Notes
+    -----
+    The standard error is the one for a kappa that is not zero; it serves for intervals, not for the test against zero.
+    The interval is normal and is not cut off at 1. With full agreement it has no width, whatever the number of cases.
+    Categories that nobody used still count in ``k`` and so in the weights.
+
+    References
+    ----------
+    .. [1] Cohen, Educ Psychol Meas 1960;20:37-46; Psychol Bull 1968;70:213-220.
+    .. [2] Fleiss, Cohen, Everitt, Psychol Bull 1969;72:323-327 (standard error).
+    """
+    quantile = _normal_quantile(confidence)
+    counts = _counts(matrix)
+    n = int(counts.sum())
+    if n == 0:
+        return Kappa(None, None, None, n, "there are no cases", weighting=weighting)
+    share = counts / n
+    weights = _agreement_weights(counts.shape[0], weighting)
+    by_row, by_column = share.sum(axis=1), share.sum(axis=0)
+    observed, expected = float((weights * share).sum()), float(by_row @ weights @ by_column)
+    if 1.0 - expected < ROUNDING:
+        reason = "both readers put every case into one category, so nothing is left to agree on beyond chance"
+        return Kappa(None, None, None, n, reason, weighting=weighting)
+    kappa = (observed - expected) / (1.0 - expected)
+    marginal = (weights @ by_column)[:, None] + (by_row @ weights)[None, :]
+    spread = float((share * (weights - marginal * (1.0 - kappa)) ** 2).sum())
+    variance = (spread - (kappa - expected * (1.0 - kappa)) ** 2) / (n * (1.0 - expected) ** 2)
+    error = math.sqrt(max(variance, 0.0))  # rounding can push a variance of zero below it
+    return Kappa(
+        kappa, kappa - quantile * error, kappa + quantile * error, n, standard_error=error, weighting=weighting
+    )
+
+
+def proportion_agreement(matrix: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the share of cases that both readers put into the same category, with its Wilson interval.
+
+    Parameters
+    ----------
+    matrix : array_like of int, shape (k, k)
+        Counts; rows one reader, columns the other.
+    confidence : float
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    Estimate
+        Between 0 and 1; ``None`` without cases.
+
+    Raises
+    ------
+    InputError
+        As for `weighted_kappa`.
+    """
+    counts = _counts(matrix)
+    return wilson_proportion(int(np.trace(counts)), int(counts.sum()), confidence=confidence)
+
+
+def wilson_proportion(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a proportion with Wilson's score interval, without continuity correction.
+
+    Parameters
+    ----------
+    successes, n : int
+        Cases that have the property, and all cases.
+    confidence : float
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    Estimate
+        Between 0 and 1, as are its limits, also for 0 and ``n`` successes; ``None`` without cases.
+
+    Raises
+    ------
+    InputError
+        Not ``0 <= successes <= n``, or the confidence is not between 0 and 1.
+
+    References
+    ----------
+    .. [1] Wilson, J Am Stat Assoc 1927;22:209-212.
+    .. [2] Newcombe, Stat Med 1998;17:857-872, method 3.
+    """
+    quantile = _normal_quantile(confidence)
+    if not 0 <= successes <= n:
+        raise InputError(f"expected 0 <= successes <= n, got {successes} of {n}")
+    if n == 0:
+        return Estimate(None, None, None, 0, "there are no cases")
+    share = successes / n
+    centre = share + quantile**2 / (2 * n)
+    half_width = quantile * math.sqrt(share * (1 - share) / n + quantile**2 / (4 * n**2))
+    stretch = 1 + quantile**2 / n
+    low = 0.0 if successes == 0 else (centre - half_width) / stretch
+    high = 1.0 if successes == n else (centre + half_width) / stretch
+    return Estimate(share, low, high, n)
+
+
+def r_squared(reference: ArrayLike, test: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the squared Pearson correlation of two readings, with an interval by Fisher's transformation.
+
+    It is the share of variance that a straight line explains. A constant factor or offset between the readings does not
+    lower it, so it measures association, not agreement.
+
+    Parameters
+    ----------
+    reference, test : array_like of float, shape (n,)
+        Scores of the same cases in one order, any unit; raw or transformed, as given.
+    confidence : float
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    Estimate
+        Between 0 and 1; ``None`` with fewer than two cases or when a reading does not vary. The limits are ``None``
+        with fewer than four cases.
+
+    Raises
+    ------
+    InputError
+        Different lengths, more than one axis, values that are not finite, or the confidence is not between 0 and 1.
+
+    Notes
+    -----
+    The limits are those of the correlation, squared; when that interval holds zero, the lower limit is 0. Fisher's
+    transformation assumes normal scores, which calcium scores are not: take the interval as a rough guide.
+
+    References
+    ----------
+    .. [1] Fisher, Metron 1921;1:3-32.
+    """
+    quantile = _normal_quantile(confidence)
+    x, y = _finite_values(reference, name="reference"), _finite_values(test, name="test")
+    _check_paired(x, y)
+    n = int(x.size)
+    if n < 2:
+        return Estimate(None, None, None, n, f"a correlation needs at least two cases, got {n}")
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Estimate(None, None, None, n, "one of the readings does not vary")
+    correlation = float(np.clip(np.corrcoef(x, y)[0, 1], -1.0, 1.0))
+    if n < 4:
+        return Estimate(correlation**2, None, None, n)
+    low, high = _squared_fisher_limits(correlation, n, quantile=quantile)
+    return Estimate(correlation**2, low, high, n)
+
+
+def _squared_fisher_limits(correlation: float, n: int, *, quantile: float) -> tuple[float, float]:
+    size = abs(correlation)
+    if size == 1.0:
+        return 1.0, 1.0
+    half_width = quantile / math.sqrt(n - 3)
+    low, high = math.tanh(math.atanh(size) - half_width), math.tanh(math.atanh(size) + half_width)
+    return max(low, 0.0) ** 2, high**2
+
+
+def _agreement_weights(n_categories: int, weighting: Weighting) -> Float64Array:
+    """Return how much each cell counts as agreement, 1 on the diagonal, shape (n_categories, n_categories)."""
+    category = np.arange(n_categories, dtype=np.float64)
+    apart = np.abs(category[:, None] - category[None, :]) / (n_categories - 1)
+    match weighting:
+        case Weighting.LINEAR:
+            return 1.0 - apart
+        case Weighting.QUADRATIC:
+            return 1.0 - apart**2
+        case Weighting.UNWEIGHTED:
+            return np.eye(n_categories)
+
+
+def _counts(matrix: ArrayLike) -> Float64Array:
+    counts = np.asarray(matrix)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.shape[0] < 2:
+        raise InputError(f"expected a square matrix of at least 2 categories, got shape {counts.shape}")
+    whole = _whole_numbers(counts, name="matrix")
+    if (whole < 0).any():
+        raise InputError(f"a confusion matrix holds counts, got {whole.min()}")
+    return whole.astype(np.float64)
+
+
+def _categories(values: ArrayLike, *, name: str, n_categories: int) -> NDArray[np.int64]:
+    categories = _whole_numbers(np.asarray(values), name=name)
+    if categories.ndim != 1:
+        raise InputError(f"{name} must have one axis, got shape {categories.shape}")
+    outside = categories[(categories < 0) | (categories >= n_categories)]
+    if outside.size:
+        raise InputError(f"{name} holds category {outside[0]}, expected 0 to {n_categories - 1}")
+    return categories
+
+
+def _whole_numbers(values: NDArray[np.generic], *, name: str) -> NDArray[np.int64]:
+    if values.size == 0:
+        return np.zeros(values.shape, dtype=np.int64)
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{name} must hold whole numbers, got {values.dtype}")
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all() or (numbers != np.round(numbers)).any():
+        raise InputError(f"{name} must hold whole numbers; a missing or fractional value was found")
+    return numbers.astype(np.int64)
+
+
+def _finite_values(values: ArrayLike, *, name: str) -> Float64Array:
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must hold numbers") from error
+    if numbers.ndim != 1:
+        raise InputError(f"{name} must have one axis, got shape {numbers.shape}")
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{name} holds {int((~np.isfinite(numbers)).sum())} values that are missing or not finite")
+    return numbers
+
+
+def _check_paired(reference: NDArray[np.generic], test: NDArray[np.generic]) -> None:
+    if reference.size != test.size:
+        raise InputError(f"reference has {reference.size} cases and test {test.size}; they must be the same cases")
+
+
+def _normal_quantile(confidence: float) -> float:
+    if not 0.0 < confidence < 1.0:
+        raise InputError(f"confidence is {confidence}, expected a number between 0 and 1")
+    return float(ndtri(0.5 + confidence / 2))
