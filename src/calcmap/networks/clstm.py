@@ -26,7 +26,7 @@ GROWTH_CHANNELS = 32
 BOTTLENECK_FACTOR = 4
 TRANSITION_FACTOR = 0.5
 BLOCK_LAYERS = (6, 12)
-"""DenseNet-121 has four blocks, 6, 12, 24 and 16 layers (Huang et al. 2017, Table 1); the published layout ends after two."""
+"""The first two of DenseNet-121's four blocks of 6, 12, 24 and 16 layers (Huang et al. 2017, Table 1)."""
 DENSE_STRIDE = 8
 """Resolution after the second dense block: stem convolution, stem pooling and one transition halve it three times."""
 
@@ -63,8 +63,8 @@ class PublishedConvLstm(nn.Module):
 
     Notes
     -----
-    The description fixes the ConvLSTM (1 to 3 channels, 3 x 3, two layers), the heads (two 3 x 3 convolutions with batch
-    norm and LeakyReLU 0.2, then 1 x 1), the DenseNet part and the two fusions, and it gives the size: 6,014,910
+    The description fixes the ConvLSTM (1 to 3 channels, 3 x 3, two layers), the heads (two 3 x 3 convolutions with
+    batch norm and LeakyReLU 0.2, then 1 x 1), the DenseNet part and the two fusions, and it gives the size: 6,014,910
     parameters with three classes, 6,014,392 with two. The counts settle what the words leave open:
 
     - one class costs 518 = 512 + 3 + 3, so the attention head has one map per class, and no 1 x 1 convolution a bias;
@@ -72,11 +72,12 @@ class PublishedConvLstm(nn.Module):
     - of 6,014,910, the DenseNet takes 1,291,264, its head 4,722,176 and the two small heads 366, if convolutions that a
       batch norm follows have no bias; the 1,104 that remain are a ConvLSTM with one bias per gate and no peepholes.
 
-    Two layouts still share these counts. A batch norm behind the second dense block and biases in the wide head, instead
-    of that head's batch norms, cost the same; we gave all three heads one shape. The counts are blind to the following,
-    which is our choice: heads and fusion work on logits, the attention is a sigmoid, the enlargement does not align
-    corners, and the gates start from PyTorch's defaults. With `Fusion.MAXIMUM` the attention head is present, as the
-    published count demands, but takes no part: it gets no gradient.
+    Other layouts share these counts: a batch norm behind the second dense block and biases in the wide head cost as
+    much as that head's two batch norms, and a second bias per gate as much as the batch norms of the small heads. The
+    description speaks of batch norm in the heads, and we gave all three one shape. The counts are blind to the
+    following, which is our choice: heads and fusion work on logits, the attention is a sigmoid, the enlargement does
+    not align corners, and all weights start from PyTorch's defaults. With `Fusion.MAXIMUM` the attention head is
+    present, as the published count demands, but takes no part: it gets no gradient.
 
     References
     ----------
@@ -90,7 +91,6 @@ class PublishedConvLstm(nn.Module):
         super().__init__()
         if n_classes < 2 or in_channels < 1:
             raise ConfigError(f"expected at least 2 classes and 1 channel, got {n_classes} and {in_channels}")
-        self.in_channels = in_channels
         self.fusion = fusion or (Fusion.ATTENTION if n_classes == 2 else Fusion.MAXIMUM)
         self.lstm = nn.ModuleList(
             PlainConvLstmCell(in_channels if layer == 0 else LSTM_CHANNELS, LSTM_CHANNELS)
@@ -115,7 +115,7 @@ class PublishedConvLstm(nn.Module):
         Tensor
             Unnormalised scores, shape (n, n_classes, h, w), same device and type as the input.
         """
-        slices = slices_nchw.split(self.in_channels, dim=1)  # three of (n, in_channels, h, w)
+        slices = slices_nchw.chunk(N_SLICES, dim=1)  # three of (n, in_channels, h, w)
         hidden = self._walk(slices)
         lstm_logits = self.segment(hidden)
         coarse_logits = self.segment_dense(self.dense(slices[MIDDLE_SLICE]))  # (n, n_classes, h / 8, w / 8)

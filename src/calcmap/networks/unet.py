@@ -5,6 +5,8 @@ Shapes: ``n`` windows of a batch, ``c`` channels, ``h`` rows, ``w`` columns.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -65,8 +67,7 @@ class UNet2d(nn.Module):
             _double_conv(before, after) for before, after in zip([in_channels, *channels], channels, strict=False)
         )
         self.enlarge = nn.ModuleList(
-            nn.ConvTranspose2d(below, here, kernel_size=2, stride=2)
-            for here, below in zip(channels, channels[1:], strict=False)
+            nn.ConvTranspose2d(below, here, kernel_size=2, stride=2) for here, below in itertools.pairwise(channels)
         )
         self.up = nn.ModuleList(_double_conv(2 * here, here) for here in channels[:-1])
         self.head = nn.Conv2d(base_channels, n_classes, kernel_size=1)
