@@ -10,11 +10,13 @@ A case is a folder::
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from calcmap.core.errors import InputError, OutputError
+from calcmap.core.errors import ConfigError, InputError, OutputError
 from calcmap.core.volume import Labels, Volume
 from calcmap.io.nifti import read_labels, read_nifti_volume, write_labels, write_volume
 
@@ -61,6 +63,25 @@ class Case:
     def __post_init__(self) -> None:
         if not self.group:
             object.__setattr__(self, "group", self.id)
+
+
+def find_cases(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return every case folder (one with ``case.json``) under ``folders``, sorted; symbolic links are followed.
+
+    Raises
+    ------
+    ConfigError
+        A folder holds no case.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        cases = sorted(Path(root) for root, _, files in os.walk(folder, followlinks=True) if CASE_FILE in files)
+        if not cases:
+            raise ConfigError(
+                f"no {CASE_FILE} under {folder}; a case holds {CT_FILE} or {DICOM_FOLDER}/, {LABELS_FILE}"
+            )
+        found += cases
+    return tuple(found)
 
 
 def read_case(folder: Path) -> Case:
@@ -118,11 +139,12 @@ def write_case(folder: Path, volume: Volume, labels: Labels, case: Case) -> None
     labels.check_on(volume)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        write_volume(volume, folder / CT_FILE)
+        write_labels(labels, folder / LABELS_FILE)
+        # The description comes last: where it stands, the arrays do too.
         (folder / CASE_FILE).write_text(json.dumps(_case_to_json(case), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write the case {folder}: {error.strerror}") from error
-    write_volume(volume, folder / CT_FILE)
-    write_labels(labels, folder / LABELS_FILE)
 
 
 def _load_ct(folder: Path) -> Volume:

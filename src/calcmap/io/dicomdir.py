@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
 from calcmap.core.errors import UnreadableFileError
+from calcmap.io.dicom_elements import DIRECTORY_ELEMENTS, MalformedDicomError, read_header
 
 
 def referenced_files(path: Path) -> list[Path]:
@@ -19,15 +17,18 @@ def referenced_files(path: Path) -> list[Path]:
         Not a DICOMDIR, or a file identifier that leads out of its folder.
     """
     try:
-        records = dcmread(path).DirectoryRecordSequence
-        identifiers = [record.ReferencedFileID for record in records if "ReferencedFileID" in record]
-    except (InvalidDicomError, AttributeError, OSError, EOFError, ValueError) as error:
+        with path.open("rb") as stream:
+            elements = read_header(stream, wanted=DIRECTORY_ELEMENTS).elements
+    except (MalformedDicomError, OSError) as error:
         raise UnreadableFileError(f"{path.name} is not a readable DICOMDIR: {error}") from error
-    return sorted({_file(path, identifier) for identifier in identifiers})
+    if "DirectoryRecordSequence" not in elements:
+        raise UnreadableFileError(f"{path.name} is not a DICOMDIR: it lists nothing")
+    identifiers = (record.text("ReferencedFileID") for record in elements.sequence("DirectoryRecordSequence"))
+    return sorted({_file(path, identifier) for identifier in identifiers if identifier})
 
 
-def _file(path: Path, identifier: object) -> Path:
-    parts = [identifier] if isinstance(identifier, str) else [str(part) for part in identifier]  # type: ignore[attr-defined]
-    if any(part in ("", ".", "..") or "/" in part or "\\" in part for part in parts):
+def _file(path: Path, identifier: str) -> Path:
+    parts = [part.strip() for part in identifier.split("\\")]
+    if any(part in ("", ".", "..") or "/" in part for part in parts):
         raise UnreadableFileError(f"{path.name} refers to {'/'.join(parts)}, expected files below its own folder")
     return path.parent.joinpath(*parts)

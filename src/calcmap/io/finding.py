@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calcmap.core.errors import InputError, UnreadableFileError
-from calcmap.io.headers import Instance, is_dicom, read_instance
+from calcmap.io.dicom_elements import is_dicom
+from calcmap.io.dicomdir import referenced_files
+from calcmap.io.headers import Instance, read_instance
 from calcmap.io.sources import FileSource, Source, zip_members
 from calcmap.io.study import FileProblem, Series, Study
 from calcmap.io.voxel_files import is_voxel_file, voxel_format, voxel_stem
@@ -133,8 +135,6 @@ def _visit_archive(path: Path, found: _Found) -> None:
 
 def _visit_directory(path: Path, found: _Found) -> None:
     """Look at the files that a DICOMDIR lists; one that is absent is a problem."""
-    from calcmap.io.dicomdir import referenced_files
-
     try:
         files = referenced_files(path)
     except UnreadableFileError as error:

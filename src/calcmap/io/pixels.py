@@ -1,7 +1,7 @@
 """Stored pixels to HU, slice by slice.
 
-Uncompressed little-endian pixels go from the file straight into their place in the volume; every other encoding is
-decoded by pydicom's plugins.
+Plain numbers go from the file straight into their place in the volume; compressed ones are decoded by pydicom's
+plugins, which are imported only then.
 """
 
 from __future__ import annotations
@@ -15,26 +15,31 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 import numpy as np
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from calcmap.core.errors import UnreadableFileError
 from calcmap.core.scan import QualityFlag
 from calcmap.core.volume import Int16Array
 from calcmap.io.canonical import VoxelArray
+from calcmap.io.dicom_elements import (
+    DEFLATED_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    NATIVE_SYNTAXES,
+    MalformedDicomError,
+    inflated_dataset,
+)
 from calcmap.io.hounsfield import to_int16_hu
 from calcmap.io.slices import Slice
 
 MAX_DECODERS = 4
 """Threads that decode compressed slices; the codecs let go of the interpreter only in part."""
 
-_PLAIN_SYNTAXES = {str(ImplicitVRLittleEndian): 8, str(ExplicitVRLittleEndian): 12}
-"""Transfer syntaxes whose pixels can be read as they lie, with the length of the pixel element's own header."""
+NATIVE_BITS = 16
+"""Plain pixels of this width are read here; CT images have no other, and pydicom takes care of exceptions."""
 
+_INT16 = np.iinfo(np.int16)
 _DECODING_ERRORS = (
     *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError),
-    *(EOFError, OSError, struct.error, zlib.error, InvalidDicomError),
+    *(EOFError, OSError, struct.error, zlib.error),
 )
 """What pydicom and the codecs behind it raise on damaged or unknown pixel data."""
 
@@ -58,18 +63,16 @@ def read_hu(slices: Sequence[Slice]) -> tuple[Int16Array, tuple[QualityFlag, ...
     """
     rows, columns = slices[0].shape
     ct_hu_zyx = np.empty((len(slices), rows, columns), np.int16)
-    flags: set[QualityFlag] = set()
 
-    def fill(i: int) -> None:
-        flags.update(_fill(ct_hu_zyx[i], slices[i]))
+    def fill(i: int) -> tuple[QualityFlag, ...]:
+        return _fill(ct_hu_zyx[i], slices[i])
 
-    if all(_is_plain(one) for one in slices):
-        for i in range(len(slices)):
-            fill(i)
+    if all(_is_native(one) for one in slices):
+        flags = [fill(i) for i in range(len(slices))]
     else:
         with ThreadPoolExecutor(min(MAX_DECODERS, os.cpu_count() or 1)) as pool:
-            list(pool.map(fill, range(len(slices))))
-    return ct_hu_zyx, tuple(sorted(flags, key=lambda flag: flag.detail)[:1])
+            flags = list(pool.map(fill, range(len(slices))))
+    return ct_hu_zyx, next((found for found in flags if found), ())
 
 
 def have_same_pixels(first: Slice, second: Slice) -> bool:
@@ -78,63 +81,61 @@ def have_same_pixels(first: Slice, second: Slice) -> bool:
     return np.array_equal(a, b)
 
 
-def _is_plain(one: Slice) -> bool:
-    return one.instance.transfer_syntax in _PLAIN_SYNTAXES and one.instance.number("BitsAllocated") == 16
+def _is_native(one: Slice) -> bool:
+    instance = one.instance
+    return instance.transfer_syntax in NATIVE_SYNTAXES and instance.number("BitsAllocated") == NATIVE_BITS
 
 
 def _fill(hu_yx: Int16Array, one: Slice) -> tuple[QualityFlag, ...]:
     """Write one slice's HU into ``hu_yx``; return what was noticed."""
-    if not _is_plain(one):
-        stored = _decoded(one)
-    else:
-        _read_plain(hu_yx, one)
-        stored = hu_yx if one.instance.number("PixelRepresentation") == 1 else hu_yx.view(np.uint16)
-        stored = _significant_bits(stored, one)
+    stored = _native(hu_yx, one) if _is_native(one) else _decoded(one)
     if stored.shape != hu_yx.shape:
         raise UnreadableFileError(f"{one.instance.source.name} decodes to {stored.shape} pixels, not {hu_yx.shape}")
-    if _rescale_stays_int16(stored, one):
-        hu_yx[...] = stored.astype(np.int16, copy=False)
-        if one.intercept != 0:
-            hu_yx += np.int16(one.intercept)
+    if _is_exact_in_int16(stored, one):
+        hu_yx[...] = stored.view(np.int16) if stored.itemsize == hu_yx.itemsize else stored
+        hu_yx += np.int16(one.intercept)
         return ()
     hu, flags = to_int16_hu(stored * np.float64(one.slope) + one.intercept)
     hu_yx[...] = hu
     return flags
 
 
-def _rescale_stays_int16(stored: VoxelArray, one: Slice) -> bool:
-    """Tell whether stored + intercept is exact in int16, so that the cheap way may be taken."""
-    if one.slope != 1.0 or not one.intercept.is_integer() or abs(one.intercept) > np.iinfo(np.int16).max:
+def _is_exact_in_int16(stored: VoxelArray, one: Slice) -> bool:
+    """Tell whether stored + intercept needs no more than int16, so that the cheap way may be taken."""
+    if one.slope != 1.0 or not one.intercept.is_integer() or abs(one.intercept) > _INT16.max:
         return False
+    if stored.dtype == np.int16 and one.intercept == 0:
+        return True
     lowest, highest = int(stored.min()), int(stored.max())
-    limits = np.iinfo(np.int16)
-    return min(lowest, lowest + one.intercept) >= limits.min and max(highest, highest + one.intercept) <= limits.max
+    is_low_enough = max(highest, highest + one.intercept) <= _INT16.max
+    return is_low_enough and min(lowest, lowest + one.intercept) >= _INT16.min
 
 
-def _significant_bits(stored: VoxelArray, one: Slice) -> VoxelArray:
-    """Return the stored value without the bits above BitsStored, which old files fill with overlays."""
-    allocated = stored.dtype.itemsize * 8
-    unused = allocated - int(one.instance.number("BitsStored") or allocated)
-    high_bit = int(one.instance.number("HighBit") or allocated - unused - 1)
-    above = allocated - 1 - high_bit
-    if unused <= 0 and above == 0:
-        return stored
-    return (stored << above) >> unused
-
-
-def _read_plain(hu_yx: Int16Array, one: Slice) -> None:
+def _native(buffer_yx: Int16Array, one: Slice) -> VoxelArray:
+    """Return the stored values of a slice of plain numbers, read into ``buffer_yx``."""
     instance = one.instance
-    offset = (instance.pixel_offset or 0) + _PLAIN_SYNTAXES[instance.transfer_syntax] + one.frame * hu_yx.nbytes
+    offset = instance.pixel_offset + one.frame * buffer_yx.nbytes
     with instance.source.open() as stream:
-        stream.seek(offset)
-        n_bytes = _read_into(stream, memoryview(hu_yx.data).cast("B"))
-    if n_bytes != hu_yx.nbytes:
+        n_bytes = _read_at(stream, offset, memoryview(buffer_yx.data).cast("B"), syntax=instance.transfer_syntax)
+    announced = instance.pixel_length - one.frame * buffer_yx.nbytes
+    if min(n_bytes, announced) < buffer_yx.nbytes:
         raise UnreadableFileError(
-            f"{instance.source.name} is truncated: {n_bytes} of {hu_yx.nbytes} pixel bytes of a slice"
+            f"{instance.source.name} is truncated: {max(0, min(n_bytes, announced))} of {buffer_yx.nbytes} pixel bytes"
         )
+    if instance.transfer_syntax == EXPLICIT_BIG_ENDIAN:
+        buffer_yx.byteswap(inplace=True)
+    stored = buffer_yx if instance.number("PixelRepresentation") == 1 else buffer_yx.view(np.uint16)
+    return _significant_bits(stored, one)
 
 
-def _read_into(stream: BinaryIO, target: memoryview) -> int:
+def _read_at(stream: BinaryIO, offset: int, target: memoryview, *, syntax: str) -> int:
+    """Fill ``target`` from the byte at ``offset``; return how many bytes there were."""
+    if syntax == DEFLATED_LITTLE_ENDIAN:
+        try:
+            stream = io.BytesIO(inflated_dataset(stream.read()))
+        except MalformedDicomError as error:
+            raise UnreadableFileError(f"pixels cannot be inflated: {error}") from error
+    stream.seek(offset)
     if isinstance(stream, (io.BufferedReader, io.BytesIO)):
         return stream.readinto(target)
     content = stream.read(len(target))
@@ -142,8 +143,20 @@ def _read_into(stream: BinaryIO, target: memoryview) -> int:
     return len(content)
 
 
+def _significant_bits(stored: VoxelArray, one: Slice) -> VoxelArray:
+    """Return the stored value without the bits beside BitsStored, which old files fill with overlays."""
+    n_stored = int(one.instance.number("BitsStored") or NATIVE_BITS)
+    high_bit = int(one.instance.number("HighBit") or n_stored - 1)
+    above, unused = NATIVE_BITS - 1 - high_bit, NATIVE_BITS - n_stored
+    if above == 0 and unused == 0:
+        return stored
+    return (stored << above) >> unused
+
+
 def _decoded(one: Slice) -> VoxelArray:
     """Return the stored values of one slice through pydicom, whatever its encoding."""
+    from pydicom.pixels.utils import pixel_array
+
     instance = one.instance
     try:
         with instance.source.open() as stream:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from calcmap.core.errors import InputError, NoScorableSeriesError, UnreadableFileError, WrongModalityError
+from calcmap.core.errors import (
+    InputError,
+    NoScorableSeriesError,
+    NotHounsfieldError,
+    UnreadableFileError,
+    WrongModalityError,
+)
 from calcmap.core.scan import Acquisition, QualityFlag, Scan, Severity
 from calcmap.core.volume import Volume
 from calcmap.io.acquisition import read_acquisition
@@ -123,20 +129,16 @@ def _check_modality(instances: tuple[Instance, ...]) -> None:
         if modality != "CT":
             raise WrongModalityError(f"the series' modality is {modality or 'absent'}, expected CT")
         if sop_class not in (CLASSIC_CT, *ENHANCED_CT):
-            raise _no_ct_object(sop_class)
-
-
-def _no_ct_object(sop_class: str) -> InputError:
-    from pydicom.uid import UID
-
-    from calcmap.core.errors import NotHounsfieldError
-
-    return NotHounsfieldError(f"the series holds {UID(sop_class).name} objects, expected CT images with HU")
+            raise NotHounsfieldError(f"the series holds objects of class {sop_class}, expected CT images in HU")
 
 
 def _declared_padding_hu(slices: tuple[Slice, ...]) -> tuple[int, ...]:
-    declared = {(one.instance.number("PixelPaddingValue"), one.slope, one.intercept) for one in slices[:1]}
-    return tuple(round(value * slope + intercept) for value, slope, intercept in declared if value is not None)
+    """Return PixelPaddingValue of the first slice in HU, read as signed and as unsigned: writers mix them up."""
+    first = slices[0]
+    value = first.instance.number("PixelPaddingValue")
+    if value is None:
+        return ()
+    return tuple(round(stored * first.slope + first.intercept) for stored in (value, value - 2**16))
 
 
 def _uids_sha256(instances: tuple[Instance, ...]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.dataset import Dataset
 
 from calcmap.core.volume import Float64Array
 from calcmap.io.acquisition import contrast_agent, gating_evidence
-from calcmap.io.headers import Instance, element_numbers, element_text, sequence_items
+from calcmap.io.dicom_elements import Elements
+from calcmap.io.headers import Instance
 from calcmap.io.slices import MIN_BITS, is_localizer
 from calcmap.io.study import Series, Study
 
@@ -99,10 +99,10 @@ def nuclear_context(study: Study) -> NuclearContext:
 
 def _correction_series(instance: Instance) -> list[str]:
     uids = []
-    for item in sequence_items(instance.header, "RelatedSeriesSequence"):
-        purposes = item.get("PurposeOfReferenceCodeSequence") or ()
-        if any(str(code.get("CodeValue", "")) == ATTENUATION_CORRECTION_CODE for code in purposes):
-            uids.append(element_text(item, "SeriesInstanceUID"))
+    for item in instance.header.sequence("RelatedSeriesSequence"):
+        purposes = item.sequence("PurposeOfReferenceCodeSequence")
+        if any(code.text("CodeValue") == ATTENUATION_CORRECTION_CODE for code in purposes):
+            uids.append(item.text("SeriesInstanceUID"))
     return uids
 
 
@@ -123,14 +123,14 @@ def _heights_mm(instances: Sequence[Instance]) -> tuple[Float64Array | None, Flo
 def _planes(instance: Instance) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
     if not instance.is_enhanced:
         return [(instance.numbers("ImagePositionPatient"), instance.numbers("ImageOrientationPatient"))]
-    shared = list(sequence_items(instance.header, "SharedFunctionalGroupsSequence"))
+    shared = instance.header.sequence("SharedFunctionalGroupsSequence")
     planes = []
-    for frame in sequence_items(instance.header, "PerFrameFunctionalGroupsSequence"):
+    for frame in instance.header.sequence("PerFrameFunctionalGroupsSequence"):
         groups = [
             item
             for group in (frame, *shared)
             for macro in ("PlanePositionSequence", "PlaneOrientationSequence")
-            for item in sequence_items(group, macro)
+            for item in group.sequence(macro)
         ]
         planes.append(
             (_first_numbers(groups, "ImagePositionPatient"), _first_numbers(groups, "ImageOrientationPatient"))
@@ -138,22 +138,22 @@ def _planes(instance: Instance) -> list[tuple[tuple[float, ...], tuple[float, ..
     return planes
 
 
-def _measure_groups(instance: Instance) -> list[Dataset]:
+def _measure_groups(instance: Instance) -> list[Elements]:
     if not instance.is_enhanced:
         return [instance.header]
-    shared = list(sequence_items(instance.header, "SharedFunctionalGroupsSequence"))
-    frames = list(sequence_items(instance.header, "PerFrameFunctionalGroupsSequence"))[:1]
+    shared = instance.header.sequence("SharedFunctionalGroupsSequence")
+    frames = instance.header.sequence("PerFrameFunctionalGroupsSequence")[:1]
     macros = ("PixelMeasuresSequence", "PixelValueTransformationSequence")
-    return [item for group in (*frames, *shared) for macro in macros for item in sequence_items(group, macro)]
+    return [item for group in (*frames, *shared) for macro in macros for item in group.sequence(macro)]
 
 
-def _first_number(groups: Sequence[Dataset], keyword: str) -> float | None:
+def _first_number(groups: Sequence[Elements], keyword: str) -> float | None:
     values = _first_numbers(groups, keyword)
     return values[0] if values else None
 
 
-def _first_numbers(groups: Sequence[Dataset], keyword: str) -> tuple[float, ...]:
-    return next((values for group in groups if (values := element_numbers(group, keyword))), ())
+def _first_numbers(groups: Sequence[Elements], keyword: str) -> tuple[float, ...]:
+    return next((values for group in groups if (values := group.numbers(keyword))), ())
 
 
 def _acquired_at(instance: Instance) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pydicom.dataset import Dataset
-
 from calcmap.core.errors import GeometryError, MixedSeriesError, NotHounsfieldError, UnreadableFileError
 from calcmap.core.scan import QualityFlag, Severity
-from calcmap.io.headers import Instance, element_numbers, element_text, sequence_items
+from calcmap.io.dicom_elements import Elements
+from calcmap.io.headers import Instance
 
 Vector: TypeAlias = tuple[float, float, float]
 
@@ -132,8 +131,8 @@ def _instance_slices(instance: Instance) -> list[Slice]:
         if instance.n_frames > 1:
             raise UnreadableFileError(f"a classic CT image claims {instance.n_frames} frames, expected 1")
         return [_slice(instance, 0, groups=(instance.header,), image_type=instance.image_type)]
-    shared = list(sequence_items(instance.header, "SharedFunctionalGroupsSequence"))
-    frames = list(sequence_items(instance.header, "PerFrameFunctionalGroupsSequence"))
+    shared = instance.header.sequence("SharedFunctionalGroupsSequence")
+    frames = instance.header.sequence("PerFrameFunctionalGroupsSequence")
     if len(frames) != instance.n_frames:
         raise UnreadableFileError(
             f"a multi-frame CT announces {instance.n_frames} frames but describes {len(frames)}: truncated or damaged"
@@ -150,20 +149,19 @@ _MACROS = (
 )
 
 
-def _flattened(groups: Sequence[Dataset]) -> tuple[Dataset, ...]:
+def _flattened(groups: Sequence[Elements]) -> tuple[Elements, ...]:
     """Return the first item of each macro that holds geometry or rescale, per-frame ones before shared ones."""
-    return tuple(item for group in groups for macro in _MACROS for item in list(sequence_items(group, macro))[:1])
+    return tuple(item for group in groups for macro in _MACROS for item in group.sequence(macro)[:1])
 
 
-def _frame_type(frame: Dataset, shared: Sequence[Dataset], instance: Instance) -> tuple[str, ...]:
+def _frame_type(frame: Elements, shared: Sequence[Elements], instance: Instance) -> tuple[str, ...]:
     for group in (frame, *shared):
-        for item in sequence_items(group, "CTImageFrameTypeSequence"):
-            values = item.get("FrameType") or ()
-            return tuple(str(value).upper() for value in values)
+        for item in group.sequence("CTImageFrameTypeSequence"):
+            return tuple(value.strip().upper() for value in item.text("FrameType").split("\\"))
     return instance.image_type
 
 
-def _slice(instance: Instance, frame: int, *, groups: Sequence[Dataset], image_type: tuple[str, ...]) -> Slice:
+def _slice(instance: Instance, frame: int, *, groups: Sequence[Elements], image_type: tuple[str, ...]) -> Slice:
     position = _vector(groups, "ImagePositionPatient", 3)
     orientation = _vector(groups, "ImageOrientationPatient", 6)
     spacing = _vector(groups, "PixelSpacing", 2)
@@ -189,17 +187,17 @@ def _slice(instance: Instance, frame: int, *, groups: Sequence[Dataset], image_t
     )
 
 
-def _vector(groups: Sequence[Dataset], keyword: str, length: int) -> tuple[float, ...]:
+def _vector(groups: Sequence[Elements], keyword: str, length: int) -> tuple[float, ...]:
     for group in groups:
-        values = element_numbers(group, keyword)
+        values = group.numbers(keyword)
         if len(values) == length:
             return values
     raise GeometryError(f"{keyword} is absent or malformed, expected {length} numbers")
 
 
-def _first(groups: Sequence[Dataset], keyword: str) -> float | None:
+def _first(groups: Sequence[Elements], keyword: str) -> float | None:
     for group in groups:
-        values = element_numbers(group, keyword)
+        values = group.numbers(keyword)
         if values:
             return values[0]
     return None
@@ -213,6 +211,6 @@ def _check_values(instance: Instance) -> None:
     stored = int(instance.number("BitsStored") or bits)
     if stored < MIN_BITS:
         raise NotHounsfieldError(f"the image has {stored} bits a pixel, expected at least {MIN_BITS} for HU")
-    unit = element_text(instance.header, "RescaleType").upper()
+    unit = instance.text("RescaleType").upper()
     if unit not in HU_RESCALE_TYPES:
         raise NotHounsfieldError(f"values are rescaled to {unit}, expected HU")
