@@ -1,0 +1,360 @@
+"""Where coronary arteries and aorta run in a real scan, from the heart's box and what the image shows.
+
+Positions are half heart-box units from the box centre: +x to the left, +y to the back, +z to the head. The courses
+below were laid through the 29 lesions of FACTS 8.3 and read off the grooves of real scans; the image then pulls each
+course to the nearest thing that looks like a vessel in fat, or to the nearest round cross-section for the aorta. Both
+searches are one dynamic programme over offsets from the course.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from calcmap.core.errors import UnfitScanError
+from calcmap.core.result import Vessel
+from calcmap.core.volume import Float32Array, Float64Array, Label, Labels, Volume
+
+COURSES_XYZ: dict[str, tuple[Vessel, tuple[tuple[float, float, float], ...]]] = {
+    "LM": (Vessel.LM, ((-0.04, 0.14, 0.60), (0.08, 0.17, 0.58), (0.20, 0.17, 0.55))),
+    "LAD": (
+        Vessel.LAD,
+        (
+            (0.20, 0.17, 0.55),
+            (0.33, 0.00, 0.48),
+            (0.43, -0.28, 0.36),
+            (0.48, -0.58, 0.20),
+            (0.48, -0.76, -0.10),
+            (0.46, -0.82, -0.40),
+            (0.48, -0.74, -0.74),
+        ),
+    ),
+    "diagonal": (Vessel.LAD, ((0.42, -0.20, 0.40), (0.60, -0.35, 0.22), (0.72, -0.45, 0.00), (0.78, -0.45, -0.25))),
+    "LCx": (
+        Vessel.LCX,
+        ((0.20, 0.17, 0.55), (0.30, 0.28, 0.44), (0.38, 0.38, 0.26), (0.34, 0.46, 0.06), (0.22, 0.54, -0.12)),
+    ),
+    "marginal": (Vessel.LCX, ((0.37, 0.38, 0.28), (0.58, 0.30, 0.12), (0.72, 0.20, -0.10), (0.76, 0.10, -0.32))),
+    "RCA": (
+        Vessel.RCA,
+        (
+            (-0.24, -0.18, 0.42),
+            (-0.40, -0.36, 0.42),
+            (-0.55, -0.48, 0.30),
+            (-0.64, -0.50, 0.10),
+            (-0.66, -0.48, -0.15),
+            (-0.62, -0.38, -0.36),
+            (-0.48, -0.10, -0.52),
+            (-0.30, 0.25, -0.56),
+        ),
+    ),
+    "PDA": (Vessel.RCA, ((-0.30, 0.25, -0.56), (-0.14, 0.20, -0.66), (0.06, 0.02, -0.78), (0.25, -0.18, -0.86))),
+}
+"""Vessel and course of each coronary branch, proximal end first."""
+ON_THE_SURFACE = ("diagonal", "marginal", "PDA")
+"""Branches that stay on the heart's outer surface; the others start deep, between the great vessels."""
+ASCENDING_XYZ = ((-0.20, -0.03, 0.12), (-0.28, 0.00, 0.36), (-0.42, 0.00, 0.70), (-0.52, 0.02, 1.15))
+DESCENDING_XYZ = ((0.02, 1.22, -1.10), (0.02, 1.22, 1.30))
+AORTA_FROM_SPINE_MM_YX = (-5.0, 16.0)
+"""Centre of the descending aorta from the front middle of the vertebra: in front and to the left."""
+MITRAL_CENTER_XYZ = (0.12, 0.20, 0.02)
+ASCENDING_RADII_MM = (13.0, 14.5, 16.0, 17.5, 19.0, 20.5)
+"""The middle radii are the likely ones (ascending aorta 30 to 38 mm wide)."""
+DESCENDING_RADII_MM = (10.0, 12.0, 14.0, 16.0, 18.0)
+MM_ABOVE_HEART = 35.0
+
+STEP_MM = 2.0
+AORTA_STEP_MM = 2.5
+SNAP_MM = 10.0
+VESSEL_WIDTH_MM = 7.5
+"""Structures narrower than this stand out as vessels: the widest coronary is 5 to 6 mm (FACTS 8.4) plus blur."""
+ANALYSIS_PIXEL_MM = 1.3
+MIN_VERTEBRA_MM2 = 150.0
+
+
+@dataclass(frozen=True, eq=False)
+class HeartFrame:
+    """The heart's voxel box in the grid's axis frame, mm."""
+
+    center_mm_zyx: Float64Array
+    half_mm_zyx: Float64Array
+
+    def to_mm_zyx(self, units_xyz: Float64Array) -> Float64Array:
+        """Return positions in mm (z, y, x) of positions in half-box units (x, y, z); shape (n, 3)."""
+        return np.asarray(self.center_mm_zyx + np.asarray(units_xyz)[:, ::-1] * self.half_mm_zyx)
+
+
+@dataclass(frozen=True, eq=False)
+class AortaTrace:
+    """Circles that follow a stretch of the aorta, ascending in z.
+
+    Parameters
+    ----------
+    center_mm_zyx : ndarray of float64, shape (n, 3)
+        Centres, one a slice.
+    radius_mm : ndarray of float64, shape (n,)
+        Outer radii.
+    """
+
+    center_mm_zyx: Float64Array
+    radius_mm: Float64Array
+
+    def at(self, z_mm: float) -> tuple[Float64Array, float]:
+        """Return centre and radius at a height; the ends hold beyond the trace."""
+        z = self.center_mm_zyx[:, 0]
+        center = np.array([z_mm, *(np.interp(z_mm, z, self.center_mm_zyx[:, k]) for k in (1, 2))])
+        return center, float(np.interp(z_mm, z, self.radius_mm))
+
+
+@dataclass(frozen=True, eq=False)
+class CardiacTraces:
+    """What planting needs to know of a scan's anatomy.
+
+    Parameters
+    ----------
+    frame : HeartFrame
+        The heart's box.
+    branches : dict of str to ndarray of float64, shape (n, 3)
+        Centre lines (z, y, x) in mm, proximal end first; keys of `COURSES_XYZ`.
+    ascending : AortaTrace
+        Root and ascending aorta.
+    descending : AortaTrace or None
+        Descending aorta; ``None`` where the scan does not hold it.
+    """
+
+    frame: HeartFrame
+    branches: dict[str, Float64Array]
+    ascending: AortaTrace
+    descending: AortaTrace | None
+
+
+def heart_frame(labels: Labels) -> HeartFrame:
+    """Return the box of all heart voxels (heart and coronary labels).
+
+    Raises
+    ------
+    UnfitScanError
+        The labels hold no heart.
+    """
+    is_heart = (labels.labels_zyx == Label.HEART) | (labels.labels_zyx == Label.CORONARY)
+    if not is_heart.any():
+        raise UnfitScanError("the label map has no heart voxel (label 1); calcium cannot be planted")
+    spacing = np.array(labels.grid.spacing_mm_zyx)
+    low, high = np.empty(3), np.empty(3)
+    for axis in range(3):
+        index = np.flatnonzero(is_heart.any(axis=tuple(other for other in range(3) if other != axis)))
+        low[axis], high[axis] = index[0], index[-1]
+    return HeartFrame((low + high) / 2 * spacing, (high - low + 1) / 2 * spacing)
+
+
+def trace_anatomy(volume: Volume, labels: Labels) -> CardiacTraces:
+    """Return coronary centre lines and aortic circles of a scan.
+
+    Where the image shows nothing (no epicardial fat, a noisy scan) the courses of the half-box prior remain.
+
+    Parameters
+    ----------
+    volume : Volume
+        The CT.
+    labels : Labels
+        Heart mask on the CT's grid.
+
+    Returns
+    -------
+    CardiacTraces
+        Positions in the grid's axis frame.
+
+    Raises
+    ------
+    UnfitScanError
+        The labels hold no heart.
+    """
+    frame = heart_frame(labels)
+    evidence = _Evidence.of(volume, labels, frame)
+    branches = {name: _snap_branch(name, frame, evidence) for name in COURSES_XYZ}
+    course = frame.to_mm_zyx(np.array(ASCENDING_XYZ))
+    ascending = _trace_aorta(course, ASCENDING_RADII_MM, evidence, reach_mm=14.0)
+    if ascending is None:
+        ascending = AortaTrace(course, np.full(len(course), 16.0))
+    descending = _trace_aorta(_beside_spine(frame, evidence), DESCENDING_RADII_MM, evidence, reach_mm=16.0)
+    return CardiacTraces(frame, branches, ascending, descending)
+
+
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """Coarse maps around the heart: HU in a soft window, likeness to a vessel in fat, depth inside the heart."""
+
+    start_mm_zyx: Float64Array
+    spacing_mm_zyx: Float64Array
+    soft_hu_zyx: Float32Array
+    vessel_zyx: Float32Array
+    inside_zyx: Float32Array
+    depth_mm_zyx: Float32Array
+
+    @property
+    def heights_mm(self) -> Float64Array:
+        """Heights of the slices, mm."""
+        return np.asarray(self.start_mm_zyx[0] + np.arange(len(self.soft_hu_zyx)) * self.spacing_mm_zyx[0])
+
+    @classmethod
+    def of(cls, volume: Volume, labels: Labels, frame: HeartFrame) -> _Evidence:
+        spacing = np.array(volume.spacing_mm_zyx)
+        margin_mm = np.array([[15.0, 15.0, 25.0], [MM_ABOVE_HEART + 5, 65.0, 25.0]])
+        low = np.floor((frame.center_mm_zyx - frame.half_mm_zyx - margin_mm[0]) / spacing).astype(int)
+        high = np.ceil((frame.center_mm_zyx + frame.half_mm_zyx + margin_mm[1]) / spacing).astype(int) + 1
+        low, high = np.clip(low, 0, None), np.minimum(high, volume.ct_hu_zyx.shape)
+        window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        stride = max(1, round(ANALYSIS_PIXEL_MM / spacing[1]))
+        hu = volume.ct_hu_zyx[window].astype(np.float32)
+        inside = (labels.labels_zyx[window] == Label.HEART) | (labels.labels_zyx[window] == Label.CORONARY)
+        smooth = ndimage.uniform_filter(hu, (1, stride, stride))[:, ::stride, ::stride]
+        inside = inside[:, ::stride, ::stride].astype(np.float32)
+        coarse = spacing * (1, stride, stride)
+        vessel = _vessel_likeness(smooth, coarse)
+        deep = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=coarse)[1:-1, 1:-1, 1:-1].astype(np.float32)
+        border = ndimage.gaussian_filter(inside, (0, *(2.0 / coarse[1:])))
+        return cls(low * spacing, coarse, np.clip(smooth, -150, 250), vessel, border, deep)
+
+    def sample(self, field_zyx: Float32Array, points_mm_zyx: Float64Array, *, outside: float) -> Float64Array:
+        index = ((points_mm_zyx - self.start_mm_zyx) / self.spacing_mm_zyx).reshape(-1, 3).T
+        values = ndimage.map_coordinates(field_zyx, index, order=1, mode="constant", cval=outside)
+        return np.asarray(values, dtype=np.float64).reshape(points_mm_zyx.shape[:-1])
+
+
+def _vessel_likeness(hu_zyx: Float32Array, spacing_mm: Float64Array) -> Float32Array:
+    """Return 0 to about 1 where something narrow and soft stands out of fat, in each slice; 0 near lung."""
+    soft = ndimage.gaussian_filter(np.clip(hu_zyx, -130, 60), (0, *(0.8 / spacing_mm[1:])))
+    width = tuple(int(n) for n in (1, *np.maximum(3, np.round(VESSEL_WIDTH_MM / spacing_mm[1:]))))
+    stands_out = soft - ndimage.grey_opening(soft, size=width)
+    lung = ndimage.gaussian_filter((hu_zyx < -300).astype(np.float32), (0, *(3.0 / spacing_mm[1:])))
+    near_fat = ndimage.gaussian_filter((hu_zyx < -20).astype(np.float32), (0, *(3.5 / spacing_mm[1:])))
+    is_soft = np.clip((soft + 60) / 60, 0, 1)
+    likeness = np.clip(stands_out / 80, 0, 1) * is_soft + 0.35 * np.clip(near_fat / 0.4, 0, 1) * is_soft
+    return np.asarray(likeness * np.clip(1 - 8 * lung, 0, 1), dtype=np.float32)
+
+
+def _snap_branch(name: str, frame: HeartFrame, evidence: _Evidence) -> Float64Array:
+    """Return a branch's course pulled sideways to what looks like its vessel."""
+    path = _resampled(frame.to_mm_zyx(np.array(COURSES_XYZ[name][1])), STEP_MM)
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    first = np.cross(tangent, np.array([0.3, 1.0, 0.2]))
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(tangent, first)
+    offsets = _offsets(SNAP_MM, STEP_MM)
+    points = path[:, None] + offsets[None, :, :1] * first[:, None] + offsets[None, :, 1:] * second[:, None]
+    likeness = evidence.sample(evidence.vessel_zyx, points, outside=0.0)
+    inside = evidence.sample(evidence.inside_zyx, points, outside=0.0)
+    cost = -3.0 * likeness + 6.0 * np.clip(0.97 - inside, 0, 1) + (offsets**2).sum(axis=1) / (2 * 6.0**2)
+    if name in ON_THE_SURFACE:
+        depth_mm = evidence.sample(evidence.depth_mm_zyx, points, outside=0.0)
+        cost += 1.5 * np.clip((depth_mm - 9.0) / 6.0, 0, 2)
+    chosen = cheapest_course(cost, offsets, stiffness=0.12)
+    snapped = points[np.arange(len(path)), chosen]
+    smooth = ndimage.gaussian_filter1d(snapped, 1.0, axis=0, mode="nearest")
+    return _resampled(smooth, 0.5)
+
+
+def _beside_spine(frame: HeartFrame, evidence: _Evidence) -> Float64Array:
+    """Return the likely course of the descending aorta, slice by slice: in front and to the left of the vertebrae."""
+    course = np.empty((len(evidence.heights_mm), 3))
+    fallback = frame.to_mm_zyx(np.array(DESCENDING_XYZ))
+    y_mm, x_mm = (
+        evidence.start_mm_zyx[k] + np.arange(evidence.soft_hu_zyx.shape[k]) * evidence.spacing_mm_zyx[k] for k in (1, 2)
+    )
+    is_near = (y_mm[:, None] > frame.center_mm_zyx[1] + 0.7 * frame.half_mm_zyx[1]) & (
+        np.abs(x_mm - frame.center_mm_zyx[2]) < 45.0
+    )
+    for k, z_mm in enumerate(evidence.heights_mm):
+        course[k] = z_mm, fallback[0, 1], fallback[0, 2]
+        row, column = np.nonzero(is_near & (evidence.soft_hu_zyx[k] > 160))
+        if len(row) * evidence.spacing_mm_zyx[1] ** 2 > MIN_VERTEBRA_MM2:
+            middle = np.median(x_mm[column])
+            front = np.percentile(y_mm[row[np.abs(x_mm[column] - middle) < 15]], 5)
+            course[k, 1:] = front + AORTA_FROM_SPINE_MM_YX[0], middle + AORTA_FROM_SPINE_MM_YX[1]
+    course[:, 1:] = ndimage.median_filter(course[:, 1:], (5, 1), mode="nearest")
+    return course
+
+
+def _trace_aorta(
+    course_mm_zyx: Float64Array, radii_mm: tuple[float, ...], evidence: _Evidence, *, reach_mm: float
+) -> AortaTrace | None:
+    """Return the circles of a stretch of aorta, or ``None`` where fewer than two slices hold it."""
+    heights = evidence.heights_mm
+    heights = heights[(heights >= course_mm_zyx[0, 0] - 0.1) & (heights <= course_mm_zyx[-1, 0] + 0.1)]
+    if len(heights) < 2:
+        return None
+    interpolated = (np.interp(heights, course_mm_zyx[:, 0], course_mm_zyx[:, k]) for k in (1, 2))
+    prior = np.stack([heights, *interpolated], axis=1)
+    states = np.array([(y, x, r) for y, x in _offsets(reach_mm, AORTA_STEP_MM) for r in radii_mm])
+    cost = np.stack([_circle_cost(center, states, evidence) for center in prior])
+    cost += (states[:, :2] ** 2).sum(axis=1) / (2 * (0.6 * reach_mm) ** 2)
+    cost += 0.3 * ((states[:, 2] - np.mean(radii_mm)) / 2.5) ** 2
+    chosen = states[cheapest_course(cost, states, stiffness=0.6 / evidence.spacing_mm_zyx[0])]
+    chosen = ndimage.gaussian_filter1d(chosen, 1.0, axis=0, mode="nearest")
+    center = prior.copy()
+    center[:, 1:] += chosen[:, :2]
+    return AortaTrace(center, chosen[:, 2])
+
+
+def _circle_cost(center_mm_zyx: Float64Array, states: Float64Array, evidence: _Evidence) -> Float64Array:
+    """Return each circle's (dy, dx, radius) misfit: uneven tissue within less the drop of HU across the border."""
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring_yx = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+    def ring(radius_mm: Float64Array) -> Float64Array:
+        yx = center_mm_zyx[1:] + states[:, None, :2] + radius_mm[:, None, None] * ring_yx
+        z = np.full((*yx.shape[:2], 1), center_mm_zyx[0])
+        return evidence.sample(evidence.soft_hu_zyx, np.concatenate([z, yx], axis=2), outside=-150.0)
+
+    radius = states[:, 2]
+    within = np.stack([ring(radius * share) for share in (0.35, 0.65)] + [ring(radius - 2.5)])
+    drop = np.clip(within[2] - ring(radius + 2.0), 0, 60) / 60
+    uneven = np.clip(np.abs(within - 45.0) - 20.0, 0, 120).mean(axis=(0, 2)) / 15
+    return np.asarray(uneven - 2.5 * drop.mean(axis=1))
+
+
+def cheapest_course(cost: Float64Array, states: Float64Array, *, stiffness: float) -> NDArray[np.intp]:
+    """Return the state at each step that minimises the costs plus ``stiffness`` times squared jumps (Viterbi).
+
+    Parameters
+    ----------
+    cost : ndarray of float64, shape (steps, states)
+        Cost of each state at each step.
+    states : ndarray of float64, shape (states, k)
+        Coordinates between which jumps are measured.
+    stiffness : float
+        Cost of a jump of length 1.
+
+    Returns
+    -------
+    ndarray of int, shape (steps,)
+        Chosen states; the first of equal ones.
+    """
+    jump = stiffness * ((states[:, None] - states[None]) ** 2).sum(axis=2)
+    total, came_from = cost[0], []
+    for step in range(1, len(cost)):
+        candidates = total[:, None] + jump
+        best = candidates.argmin(axis=0)
+        came_from.append(best)
+        total = candidates[best, np.arange(len(best))] + cost[step]
+    chosen = [int(total.argmin())]
+    for best in reversed(came_from):
+        chosen.append(int(best[chosen[-1]]))
+    return np.array(chosen[::-1], dtype=np.intp)
+
+
+def _offsets(reach_mm: float, step_mm: float) -> Float64Array:
+    """Return a disc of plane offsets, shape (n, 2)."""
+    ticks = np.arange(-reach_mm, reach_mm + step_mm / 2, step_mm)
+    grid = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2)
+    return np.asarray(grid[(grid**2).sum(axis=1) <= reach_mm**2 + 1e-6])
+
+
+def _resampled(path_mm: Float64Array, step_mm: float) -> Float64Array:
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path_mm, axis=0), axis=1))])
+    at = np.linspace(0, along[-1], max(3, int(np.ceil(along[-1] / step_mm)) + 1))
+    return np.stack([np.interp(at, along, path_mm[:, k]) for k in range(3)], axis=1)
