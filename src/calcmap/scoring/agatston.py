@@ -372,7 +372,7 @@ def _lesions(
             slice_first=int(first_lesion[k]),
             slice_last=int(last_lesion[k]),
             center_mm=grid.lps_mm(tuple(center_lesion_zyx[k])),
-            volume_mm3=float(n_voxels_lesion[k] * grid.voxel_volume_mm3),
+            volume_mm3=float(n_voxels_lesion[k] * _voxel_mm3(grid)),
             max_hu=int(peak_lesion[k]),
             agatston=float(agatston_lesion[k]),
             mass_mg=mass_mg_lesion[k],
@@ -381,12 +381,17 @@ def _lesions(
     ]
 
 
+def _voxel_mm3(grid: Grid) -> float:
+    """Return pixel area times increment: on a rectangular grid the voxel volume, without a determinant's rounding."""
+    return grid.pixel_area_mm2 * grid.spacing_mm_zyx[0]
+
+
 def _masses_mg(found: FoundLesions, grid: Grid, *, mass_factor: float | None) -> list[float | None]:
     """Return factor x volume (cm³) x mean HU of each lesion; volume times mean HU is voxel volume times sum of HU."""
     if mass_factor is None:
         return [None] * found.n_lesions
     sum_hu_lesion = np.bincount(found.lesion_voxel, weights=found.hu_voxel, minlength=found.n_lesions)
-    return [float(mass) for mass in mass_factor * (grid.voxel_volume_mm3 / MM3_PER_CM3) * sum_hu_lesion]
+    return [float(mass) for mass in mass_factor * (_voxel_mm3(grid) / MM3_PER_CM3) * sum_hu_lesion]
 
 
 def _centers(found: FoundLesions) -> Float64Array:
