@@ -6,7 +6,7 @@ VENV := .venv
 CALCMAP := $(VENV)/bin/calcmap
 
 # The study that `make score` makes for itself when none is named. SITE is a scanner that `calcmap simulate` knows.
-SITE := pet-ct
+SITE := pet_ct
 SEED := 1
 DEMO := demo
 
@@ -25,7 +25,7 @@ help: ## print this list
 	@echo
 	@echo '  make score STUDY=/path/to/study [OUT=/path/for/results]   score your own'
 
-score: $(VENV)/.calcmap-base $(if $(STUDY),,$(DEMO)/.made) ## score a study: one that it simulates itself, or STUDY=path
+score: $(VENV)/.calcmap-base $(if $(STUDY),,| $(DEMO)) ## score a study: one that it simulates itself, or STUDY=path
 	@scripts/score '$(CALCMAP)' '$(if $(STUDY),$(STUDY),$(DEMO))' '$(OUT)'
 
 test: $(VENV)/.calcmap-dev ## run the whole test suite with its coverage gates
@@ -35,18 +35,17 @@ check: $(VENV)/.calcmap-dev ## run format, lint, types, imports, docstring and s
 	@scripts/check
 
 clean: ## remove the demo study, its results, caches and build outputs; keep .venv and other results
-	rm -rf $(DEMO) out/$(DEMO) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(DEMO) $(DEMO).part out/$(DEMO) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 distclean: clean ## as clean, and remove .venv
 	rm -rf $(VENV)
 
 # Made beside its place and moved there when whole, so that an interrupted run leaves nothing that looks finished.
-$(DEMO)/.made: | $(VENV)/.calcmap-base
+$(DEMO): | $(VENV)/.calcmap-base
 	@echo 'Simulating a study in $(DEMO)/ ($(SITE), seed $(SEED))'
-	@rm -rf '$(DEMO)' '$(DEMO).part'
+	@rm -rf '$(DEMO).part'
 	@$(CALCMAP) simulate --patients 1 --site $(SITE) --seed $(SEED) --dicom -o '$(DEMO).part'
 	@mv '$(DEMO).part' '$(DEMO)'
-	@touch '$@'
 
 $(VENV)/.calcmap-base: pyproject.toml constraints.txt
 	@scripts/setup base

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 def named_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a simulated DICOM study whose every file carries the planted identity."""
     folder = tmp_path_factory.mktemp("named")
-    _calcmap("simulate", "--patients", "1", "--site", "pet-ct", "--seed", "5", "--dicom", "-o", str(folder))
+    _calcmap("simulate", "--patients", "1", "--site", "pet_ct", "--seed", "5", "--dicom", "-o", str(folder))
     files = sorted(folder.rglob("*.dcm"))
     assert files
     for path in files:
@@ -102,8 +102,9 @@ def _without_a_slice(study: Path, folder: Path) -> Path:
 
 def _calcmap(*arguments: str, exit_code: int = 0) -> str:
     """Run a command in this process, so that every logger is heard; return what it showed."""
-    from calcmap.cli.main import app
     from typer.testing import CliRunner
+
+    from calcmap.cli.main import app
 
     run = CliRunner().invoke(app, list(arguments))
     assert run.exit_code == exit_code, run.output
