@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from importlib.resources import files
 from typing import TypeAlias
 
 from calcmap.core.scan import QualityFlag, SeriesCandidate
@@ -204,6 +206,13 @@ def result_to_json(result: StudyResult) -> dict[str, JsonValue]:
             "disclaimer": DISCLAIMER,
         }
     )
+
+
+def result_schema() -> dict[str, JsonValue]:
+    """Return the JSON Schema (2020-12) of ``result.json``, as shipped with this version."""
+    path = files("calcmap.core") / "schema" / f"result-{RESULT_SCHEMA_VERSION}.json"
+    schema: dict[str, JsonValue] = json.loads(path.read_text(encoding="utf-8"))
+    return schema
 
 
 def _lesion_to_json(lesion: LesionResult) -> dict[str, object]:
