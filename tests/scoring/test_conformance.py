@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calcmap.core.errors import ConfigError, InputError
+from calcmap.core.volume import BoolArray, Grid, Volume
 from calcmap.scoring.conformance import (
     Answer,
     ConformanceCase,
@@ -95,6 +97,17 @@ def test_calcmap_passes_the_suite(profile: str) -> None:
     assert report.is_passed
     assert len(report.outcomes) == len(CASES)
     assert report.failed == ()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_grids_in_single_precision_as_files_keep_them_change_no_answer(profile: str) -> None:
+    scorer = calcmap_scorer(profile)
+
+    def score_from_file(volume: Volume, mask_zyx: BoolArray) -> Answer:
+        affine_lps_mm = volume.grid.affine_lps_mm.astype(np.float32).astype(np.float64)
+        return scorer(Volume(volume.ct_hu_zyx, Grid(volume.grid.shape_zyx, affine_lps_mm)), mask_zyx)
+
+    assert run_suite(score_from_file, profile=profile).failed == ()
 
 
 def test_a_scorer_of_another_profile_fails_the_suite() -> None:
@@ -192,3 +205,14 @@ def test_every_bad_row_is_listed_at_once() -> None:
 
 def test_the_mass_factor_of_the_suite_is_the_one_in_the_arithmetic() -> None:
     assert suite_mass_factor() == 0.75
+
+
+CONFORMANCE_PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "conformance.md"
+
+
+def test_the_page_of_cases_lists_every_case_with_its_scores() -> None:
+    page = CONFORMANCE_PAGE.read_text(encoding="utf-8")
+    for case in CASES:
+        scores = " | ".join(f"{case.answer(name).agatston:.9g}" for name in PROFILES)
+        assert f"| `{case.id}` | {case.about} | {scores} |" in page
+    assert f"{len(CASES)} tiny scans" in page

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 
+import numpy as np
 import pytest
 
 from calcmap.core.errors import ConfigError, InputError
@@ -42,6 +43,9 @@ def test_every_profile_uses_the_thresholds_of_agatston(name: str) -> None:
         ("clinical", 0.977**2, 1),  # 1.05 px
         ("clinical", 0.4, 3),  # 2.5 px
         ("clinical", 0.5 * 0.8, 3),  # the same, through floating point
+        ("clinical", float(np.float32(0.5)) * float(np.float32(0.8)), 3),  # the same, through single precision
+        ("ge", float(np.float32(0.7)) * float(np.float32(0.2)), 8),  # 7.14 px
+        ("ge", float(np.float32(0.1)) ** 2, 100),
         ("clinical", 2 / 3, 2),  # 1.5 px
         ("clinical", 1 / 4.5, 5),
         ("clinical", 2.25, 1),  # 0.44 px

@@ -28,8 +28,8 @@ KVP_WEIGHT_LIMITS_HU: tuple[tuple[float, tuple[int, int, int, int]], ...] = (
 )
 """Tube voltage (kVp) and the limits that replace 130/200/300/400 HU there (Gräni 2018)."""
 
-ROUNDING_SLACK = 1e-9
-"""Relative slack, in pixels, against floating-point noise in mm² / pixel area (our choice)."""
+ROUNDING_SLACK_PX = 1e-4
+"""Slack when mm² are turned into pixels: files keep spacings in single precision or few decimals (our choice)."""
 
 
 class MinimumArea(StrEnum):
@@ -115,9 +115,9 @@ class AgatstonRule:
         would let 2 pixels of 0.4 mm² (0.8 mm²) pass for 1 mm² while asking for 2 of 0.667 mm² as well.
         """
         if self.minimum is MinimumArea.ROUNDED_PIXELS:
-            pixels = math.floor(self.minimum_size / pixel_area_mm2 + 0.5 + ROUNDING_SLACK)
+            pixels = math.floor(self.minimum_size / pixel_area_mm2 + 0.5 + ROUNDING_SLACK_PX)
         elif self.minimum is MinimumArea.EXACT_AREA:
-            pixels = math.ceil(self.minimum_size / pixel_area_mm2 - ROUNDING_SLACK)
+            pixels = math.ceil(self.minimum_size / pixel_area_mm2 - ROUNDING_SLACK_PX)
         else:
             pixels = math.ceil(self.minimum_size)
         return max(1, pixels)
