@@ -124,21 +124,13 @@ def test_every_command_and_option_has_help() -> None:
             assert getattr(parameter, "help", None), f"calcmap {name}: {parameter.name} has no help"
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder in which marked examples run, one after the other, in the order of the pages."""
-    return tmp_path_factory.mktemp("examples")
-
-
 @needs_cli
 @pytest.mark.parametrize("block", [block for block in shell_blocks() if block.is_run], ids=lambda block: block.id)
 def test_marked_example_runs(block: Block, workplace: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    folder = workplace / block.page.stem
-    folder.mkdir(exist_ok=True)
     run = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block.text],
-        cwd=folder,
+        cwd=workplace,
         env=environment,
         capture_output=True,
         text=True,

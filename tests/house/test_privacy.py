@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pydicom
@@ -32,10 +33,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def named_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def named_study(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a simulated DICOM study whose every file carries the planted identity."""
-    folder = tmp_path_factory.mktemp("named")
-    _calcmap("simulate", "--patients", "1", "--site", "pet_ct", "--seed", "5", "--dicom", "-o", str(folder))
+    folder = Path(shutil.copytree(workplace / "demo", tmp_path_factory.mktemp("named") / "study"))
     files = sorted(folder.rglob("*.dcm"))
     assert files
     for path in files:
