@@ -97,6 +97,9 @@ def _convert(value: Any, hint: Any, *, name: str, complaints: list[str]) -> Any:
     if origin is tuple and isinstance(value, list):
         each = arguments[0]
         return tuple(_convert(item, each, name=f"{name}[{i}]", complaints=complaints) for i, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        each = arguments[1]
+        return {key: _convert(item, each, name=f"{name}.{key}", complaints=complaints) for key, item in value.items()}
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

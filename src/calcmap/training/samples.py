@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from scipy import ndimage
 from calcmap.core.config import config_sha256
 from calcmap.core.errors import ConfigError
 from calcmap.core.volume import BoolArray, Int16Array, Label, Labels, UInt8Array, Volume
-from calcmap.io.cases import Case, load_case_arrays
+from calcmap.io.cases import Case, find_cases, load_case_arrays
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
 from calcmap.scoring.rules import get_profile
@@ -87,25 +86,6 @@ class CalciumSample:
     target_zyx: UInt8Array
     spacing_mm_zyx: tuple[float, float, float]
     facts: SampleFacts
-
-
-def find_cases(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """Return every case folder under ``folders`` (a folder with ``case.json``), sorted by name.
-
-    Raises
-    ------
-    ConfigError
-        A folder holds no case.
-    """
-    found: list[Path] = []
-    for folder in folders:
-        cases = sorted(Path(root) for root, _, files in os.walk(folder, followlinks=True) if "case.json" in files)
-        if not cases:
-            raise ConfigError(
-                f"no case.json under {folder}; a case is a folder with ct.nii.gz, labels.nii.gz and case.json"
-            )
-        found += cases
-    return tuple(found)
 
 
 def make_heart_sample(volume: Volume, labels: Labels, facts: SampleFacts, *, grid: HeartGridConfig) -> HeartSample:

@@ -1,0 +1,57 @@
+"""What all commands share of the terminal: streams, exit codes, logging."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+EXIT_OK, EXIT_INTERNAL, EXIT_USAGE, EXIT_REFUSED = 0, 1, 2, 3
+"""Exit codes: all well; a defect of CalcMap; wrong usage or input; some study was refused."""
+
+
+def configure_logging(*, is_verbose: bool) -> None:
+    """Send CalcMap's log to the error stream: warnings, or everything when asked for."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("calcmap")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.DEBUG if is_verbose else logging.WARNING)
+
+
+def print_error(message: str) -> None:
+    """Write one line to the error stream."""
+    sys.stderr.write(f"calcmap: {' '.join(message.split())}\n")
+
+
+def print_json(value: object) -> None:
+    """Write a value as JSON to the output stream."""
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def open_console() -> Console:
+    """Return a console on the output stream."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def open_progress(*, is_shown: bool) -> Progress:
+    """Return a progress bar on the error stream, so that the output stream holds results alone."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not is_shown,
+    )

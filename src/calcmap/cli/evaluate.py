@@ -1,0 +1,57 @@
+"""``calcmap evaluate``: segment, score and compare with the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calcmap.cli.console import open_console, open_progress, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("evaluate", no_args_is_help=True)(evaluate)
+
+
+def evaluate(
+    data: Annotated[list[Path], typer.Option(help="Folder of cases; repeat for more.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for evaluation.json and cases.csv.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder with heart.onnx and calcium.onnx; the shipped ones if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json too.")] = False,
+) -> None:
+    """Compare the networks with reference labels: heart Dice, scores, categories, weighted kappa.
+
+    Example: calcmap evaluate --data cases/external -o out/evaluation
+    """
+    from rich.table import Table
+
+    from calcmap.io.cases import find_cases
+    from calcmap.pipeline.evaluation import evaluate_cases, write_evaluation
+    from calcmap.segmentation.cascade import load_cascade
+
+    cascade = (
+        load_cascade()
+        if weights is None
+        else load_cascade(heart=weights / "heart.onnx", calcium=weights / "calcium.onnx")
+    )
+    with open_progress(is_shown=not as_json) as progress:
+        folders = find_cases(data)
+        rows = list(progress.track(evaluate_cases(folders, cascade), total=len(folders), description="cases"))
+    summary = write_evaluation(rows, out, weights_sha256=cascade.weights_sha256)
+    if as_json:
+        print_json(summary)
+        return
+    console = open_console()
+    table = Table("case", "reference", "predicted", "category", "heart Dice")
+    for row in rows:
+        low, high = row.reference_range
+        reference = f"{low:.0f}" if low == high else f"{low:.0f}-{high:.0f}"
+        category = f"{row.reference_category} -> {row.category}"
+        table.add_row(row.case_id, reference, f"{row.agatston:.1f}", category, f"{row.dice_heart:.3f}")
+    console.print(table)
+    kappa = summary["kappa_linear"]
+    console.print(f"linear weighted kappa {kappa}; {len(rows)} cases; results in {out}")

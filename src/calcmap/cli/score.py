@@ -1,0 +1,134 @@
+"""``calcmap score``: score every study found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from calcmap.cli.console import EXIT_OK, EXIT_REFUSED, open_console, open_progress, print_error, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from calcmap.core.result import StudyResult
+    from calcmap.io.study import Study
+    from calcmap.pipeline import ScoreOptions
+    from calcmap.scoring.percentiles import Ethnicity
+    from calcmap.segmentation.cascade import Cascade
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("score", no_args_is_help=True)(score)
+
+
+def score(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Folders, DICOM files, DICOMDIRs, zips, NIfTI, NRRD or MHA files.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Write results.csv and a folder per study: result, labels, picture."),
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="Scoring rule: clinical, ge, siemens, philips, canon, orcascore.")
+    ] = "clinical",
+    series: Annotated[str | None, typer.Option(help="SeriesInstanceUID to score, whatever would be chosen.")] = None,
+    kvp_thresholds: Annotated[
+        bool, typer.Option("--kvp-thresholds", help="Use thresholds for the tube voltage instead of 130 HU.")
+    ] = False,
+    ethnicity: Annotated[
+        str | None, typer.Option(help="white, black, hispanic or chinese: adds MESA percentiles.")
+    ] = None,
+    heart_weights: Annotated[Path | None, typer.Option(help="Another heart network (ONNX).")] = None,
+    calcium_weights: Annotated[Path | None, typer.Option(help="Another calcium network (ONNX).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON instead of a table.")] = False,
+) -> None:
+    """Score every study found: a table on the screen and, with -o, files.
+
+    Exit code 0: all scored. 3: some study was refused, each with its reason. 2: wrong usage.
+
+    Example: calcmap score /data/spect_ct/patient1 -o out
+    """
+    from calcmap.io.finding import find_studies
+    from calcmap.pipeline import ScoreOptions
+    from calcmap.segmentation.cascade import load_cascade
+
+    options = ScoreOptions(
+        profile=profile,
+        series_uid=series,
+        adapt_threshold_to_kvp=kvp_thresholds,
+        ethnicity=_parse_ethnicity(ethnicity),
+    )
+    studies = find_studies(paths)
+    cascade = load_cascade(heart=heart_weights, calcium=calcium_weights)
+    results = []
+    with open_progress(is_shown=not as_json) as progress:
+        for study in progress.track(studies, description="scoring"):
+            results.append(_score_one(study, cascade, options=options, out=out))
+    if out is not None:
+        from calcmap.report.folder import write_results_csv
+
+        write_results_csv(results, out / "results.csv")
+    _show(results, out=out, as_json=as_json)
+    raise typer.Exit(EXIT_OK if all(result.status == "scored" for result in results) else EXIT_REFUSED)
+
+
+def _score_one(study: Study, cascade: Cascade, *, options: ScoreOptions, out: Path | None) -> StudyResult:
+    from calcmap.pipeline import score_study
+
+    scored = score_study(study, cascade, options=options)
+    if out is not None:
+        from calcmap.report.folder import write_study
+
+        write_study(scored.result, scored.volume, scored.labels, folder=out / study.name)
+    return scored.result
+
+
+def _parse_ethnicity(word: str | None) -> Ethnicity | None:
+    from calcmap.scoring.percentiles import Ethnicity
+
+    if word is None:
+        return None
+    try:
+        return Ethnicity(word.lower())
+    except ValueError as error:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(Ethnicity)}", param_hint="--ethnicity") from error
+
+
+def _show(results: list[StudyResult], *, out: Path | None, as_json: bool) -> None:
+    from calcmap.core.result import DISCLAIMER, result_to_json
+
+    if as_json:
+        print_json([result_to_json(result) for result in results])
+        return
+    console = open_console()
+    console.print(_table(results))
+    for result in results:
+        if result.reason:
+            print_error(f"{result.study}: refused ({result.reason_code}): {result.reason}")
+    if out is not None:
+        console.print(f"Results in {out}: results.csv, and a folder per study with result.json and overview.png.")
+    console.print(DISCLAIMER)
+
+
+def _table(results: list[StudyResult]) -> Table:
+    from rich.table import Table
+
+    table = Table("study", "status", "Agatston", "category", "CAC-DRS", "lesions", "heart mL", "seconds", "flags")
+    for result in results:
+        coronary, category = result.coronary, result.category
+        table.add_row(
+            result.study,
+            result.status,
+            f"{coronary.agatston:.1f}" if coronary else "no score",
+            category.name if category else "",
+            category.cac_drs if category else "",
+            str(coronary.n_lesions) if coronary else "",
+            f"{result.heart.volume_ml:.0f}" if result.heart else "",
+            f"{sum(result.seconds.values()):.2f}",
+            ", ".join(sorted({flag.code for flag in result.quality if flag.severity != "info"})),
+        )
+    return table

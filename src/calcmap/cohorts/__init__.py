@@ -1,0 +1,1 @@
+"""Simulated and planted cohorts on disk: simulation's patients written by io."""

@@ -1,0 +1,154 @@
+"""Networks against reference labels, case by case and over a set of cases."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from calcmap import __version__
+from calcmap.core.errors import ConfigError
+from calcmap.core.volume import Label, Volume
+from calcmap.evaluation.agreement import Weighting, confusion_matrix, weighted_kappa
+from calcmap.evaluation.overlap import dice, lesion_detection
+from calcmap.io.cases import load_case_arrays
+from calcmap.scoring.agatston import score_volume
+from calcmap.scoring.categories import paper_category
+from calcmap.scoring.rules import get_profile
+from calcmap.segmentation.cascade import Cascade, largest_component
+
+N_CATEGORIES = 4
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case: what the reference says and what the networks say.
+
+    ``reference_range`` holds the score of certain lesions and the score with uncertain ones; both are the same where
+    the reader was sure of all. A category is right when it lies between the categories of the two.
+    """
+
+    case_id: str
+    site: str
+    reference_range: tuple[float, float]
+    reference_category: int
+    """Of the lower end of the range."""
+    agatston: float
+    category: int
+    is_category_right: bool
+    dice_heart: float
+    heart_ml: float
+    reference_heart_ml: float
+    n_reference_lesions: int
+    n_found_lesions: int
+    n_false_lesions: int
+    seconds: float
+
+
+def evaluate_cases(case_folders: Sequence[Path], cascade: Cascade) -> Iterator[CaseRow]:
+    """Yield the comparison of each case, in the order given."""
+    for folder in case_folders:
+        yield evaluate_case(folder, cascade)
+
+
+def evaluate_case(folder: Path, cascade: Cascade) -> CaseRow:
+    """Return the comparison of one labelled case under the clinical rule; no quality rule takes part.
+
+    Raises
+    ------
+    InputError
+        The case cannot be read.
+    """
+    volume, labels, case = load_case_arrays(folder)
+    segmentation = cascade.segment(volume)
+    reference_heart = largest_component(labels.labels_zyx != Label.BACKGROUND)
+    low, high = case.reference_range or _score_of_labels(volume, labels.labels_zyx, case.reference_agatston)
+    agatston = _agatston(volume, segmentation.labels.labels_zyx)
+    detection = lesion_detection(
+        (labels.labels_zyx == Label.CORONARY) & (volume.ct_hu_zyx >= 130),
+        (segmentation.labels.labels_zyx == Label.CORONARY) & (volume.ct_hu_zyx >= 130),
+    )
+    category = paper_category(agatston).index
+    low_category, high_category = paper_category(low).index, paper_category(high).index
+    voxel_ml = volume.grid.voxel_volume_mm3 / 1000.0
+    return CaseRow(
+        case_id=case.id,
+        site=case.site or "",
+        reference_range=(low, high),
+        reference_category=low_category,
+        agatston=agatston,
+        category=category,
+        is_category_right=low_category <= category <= high_category,
+        dice_heart=dice(reference_heart, segmentation.heart_zyx),
+        heart_ml=float(segmentation.heart_zyx.sum()) * voxel_ml,
+        reference_heart_ml=float(reference_heart.sum()) * voxel_ml,
+        n_reference_lesions=detection.n_reference,
+        n_found_lesions=detection.n_detected,
+        n_false_lesions=detection.n_false_positive,
+        seconds=sum(segmentation.seconds.values()),
+    )
+
+
+def write_evaluation(rows: Sequence[CaseRow], out: Path, *, weights_sha256: Mapping[str, str]) -> dict[str, object]:
+    """Return the summary of some cases and write it as ``evaluation.json`` with ``cases.csv`` beside it.
+
+    The weighted kappa takes, for a case whose reference is a range, the category inside the range that is nearest to
+    the predicted one.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    summary = summarise(rows) | {"weights_sha256": dict(weights_sha256), "calcmap_version": __version__}
+    (out / "evaluation.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    with (out / "cases.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        names = [each.name for each in fields(CaseRow)]
+        writer.writerow(names)
+        writer.writerows([getattr(row, name) for name in names] for row in rows)
+    return summary
+
+
+def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
+    """Return agreement and overlap over some cases, JSON-ready.
+
+    Raises
+    ------
+    ConfigError
+        There are no rows.
+    """
+    if not rows:
+        raise ConfigError("no cases to summarise")
+    reference = [_nearest_allowed_category(row) for row in rows]
+    matrix = confusion_matrix(reference, [row.category for row in rows], n_categories=N_CATEGORIES)
+    kappa = weighted_kappa(matrix, Weighting.LINEAR)
+    dices = np.array([row.dice_heart for row in rows])
+    return {
+        "n": len(rows),
+        "kappa_linear": {"estimate": kappa.estimate, "low": kappa.low, "high": kappa.high},
+        "kappa_reason": kappa.reason,
+        "matrix": matrix.tolist(),
+        "categories_right": sum(row.is_category_right for row in rows),
+        "dice_heart": {"mean": float(dices.mean()), "median": float(np.median(dices)), "lowest": float(dices.min())},
+        "lesions": {
+            "reference": sum(row.n_reference_lesions for row in rows),
+            "found": sum(row.n_found_lesions for row in rows),
+            "false_per_scan": sum(row.n_false_lesions for row in rows) / len(rows),
+        },
+        "cases": [asdict(row) for row in rows],
+    }
+
+
+def _nearest_allowed_category(row: CaseRow) -> int:
+    low, high = (paper_category(score).index for score in row.reference_range)
+    return min(max(row.category, low), high)
+
+
+def _score_of_labels(volume: Volume, labels_zyx: np.ndarray, stated: float | None) -> tuple[float, float]:
+    score = stated if stated is not None else _agatston(volume, labels_zyx)
+    return score, score
+
+
+def _agatston(volume: Volume, labels_zyx: np.ndarray) -> float:
+    return score_volume(volume, labels_zyx, rule=get_profile("clinical")).coronary.agatston

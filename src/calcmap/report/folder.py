@@ -1,0 +1,97 @@
+"""What ``calcmap score -o OUT`` leaves on disk."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from calcmap.report.overview import write_overview
+
+from calcmap.core.errors import OutputError
+from calcmap.core.result import CalciumClass, StudyResult, result_to_json
+from calcmap.core.volume import Labels, Volume
+from calcmap.io.nifti import write_labels
+
+RESULTS_COLUMNS = (
+    "study",
+    "series",
+    "status",
+    "reason",
+    "agatston",
+    "category",
+    "heart_ml",
+    "n_coronary",
+    "n_noncoronary",
+    "seconds",
+)
+
+
+def write_study(result: StudyResult, volume: Volume | None, labels: Labels | None, *, folder: Path) -> None:
+    """Write ``result.json``, ``labels.nii.gz`` and ``overview.png`` of one study.
+
+    A refused study has no ``labels.nii.gz``: a label map beside a refusal would look like a result. Files of an earlier
+    run that this one does not write are removed, so that a folder never mixes two results. Each file is written aside
+    and renamed; ``result.json`` comes last, so where it stands the others do too.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("result.json", "labels.nii.gz", "overview.png"):
+            (folder / name).unlink(missing_ok=True)
+        if labels is not None and result.coronary is not None:
+            write_labels(labels, folder / "labels.nii.gz")
+        if volume is not None:
+            write_overview(volume, labels, result, path=folder / "overview.png")
+        text = json.dumps(result_to_json(result), indent=1, allow_nan=False) + "\n"
+        _write_text(text, folder / "result.json")
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+
+
+def write_results_csv(results: Sequence[StudyResult], path: Path) -> None:
+    """Write one row a study, in the order given; empty cells where a refused study has no value.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(RESULTS_COLUMNS)
+            writer.writerows(_row(result) for result in results)
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _row(result: StudyResult) -> list[object]:
+    counts = {each: sum(lesion.lesion_class is each for lesion in result.lesions) for each in CalciumClass}
+    is_scored = result.coronary is not None
+    return [
+        result.study,
+        result.chosen_series.series_uid if result.chosen_series else "",
+        result.status.value,
+        result.reason or "",
+        result.agatston if is_scored else "",
+        result.category.index if result.category else "",
+        round(result.heart.volume_ml, 1) if result.heart else "",
+        counts[CalciumClass.CORONARY] if is_scored else "",
+        counts[CalciumClass.NONCORONARY] if is_scored else "",
+        round(sum(result.seconds.values()), 3),
+    ]
+
+
+def _write_text(text: str, path: Path) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
