@@ -1,0 +1,1 @@
+"""Simulated patients whose truth is known: thorax, coronaries, calcium and scanner, seeded."""

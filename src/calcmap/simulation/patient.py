@@ -1,0 +1,326 @@
+"""One simulated patient: a thorax, its calcium, a scan of both, and the truth about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import ndimage
+
+from calcmap.core.errors import ConfigError
+from calcmap.core.volume import Float32Array, Float64Array, Label, Labels, UInt8Array, Volume, grid_from_spacing
+from calcmap.simulation.calcium import (
+    CATEGORY_SHARES,
+    Blur,
+    Deposit,
+    Tissue,
+    draw_category,
+    draw_coronary_deposits,
+    scaled_to_kvp,
+    seen_by_scanner,
+)
+from calcmap.simulation.chest import TILE, WALL_MM, Thorax, paint_thorax
+from calcmap.simulation.coronaries import CoronaryBranch, draw_coronaries
+from calcmap.simulation.deformation import Deformation, draw_deformation
+from calcmap.simulation.heart import LEFT_MAIN_MM, TOP_ABOVE_LEFT_MAIN_MM, HeartFrame, heart_frame
+from calcmap.simulation.noncoronary import draw_noncoronary_deposits
+from calcmap.simulation.person import Person, draw_person
+from calcmap.simulation.scanner import (
+    CtAxes,
+    add_noise,
+    add_table,
+    blur_by_motion,
+    calcium_factor,
+    resample,
+    scale_bone,
+    to_hounsfield,
+)
+from calcmap.simulation.shapes import Canvas
+from calcmap.simulation.sites import Acquisition, Site, draw_acquisition
+
+WORKING_STEP_MM = 1.35
+WORKING_SLICE_MM = 2.0
+DEFORMATION_SD_MM = 3.2
+VISIBLE_HU = 25.0
+"""A pixel belongs to a deposit when the deposit adds at least this (our choice: about one noise SD)."""
+THRESHOLD_HU = 130
+BONE_HU = 115.0
+"""Without calcium a pixel already this bright is bone or cartilage, and no reader would call it a lesion."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to draw, when not as nature does.
+
+    Parameters
+    ----------
+    category : int or None
+        Force a score category, 0 to 3; ``None`` draws it from ``category_shares``.
+    category_shares : tuple of float
+        Shares of the four categories.
+    noncoronary_factor : float
+        Multiplies the prevalence of calcium outside the coronaries.
+
+    Raises
+    ------
+    ConfigError
+        The category is not 0 to 3, shares are not four non-negative numbers with a positive sum, or the factor is
+        negative.
+    """
+
+    category: int | None = None
+    category_shares: tuple[float, ...] = CATEGORY_SHARES
+    noncoronary_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        complaints = []
+        if self.category is not None and self.category not in range(len(CATEGORY_SHARES)):
+            complaints.append(f"category is {self.category}, expected 0 to {len(CATEGORY_SHARES) - 1} or none")
+        shares = self.category_shares
+        if len(shares) != len(CATEGORY_SHARES) or min(shares) < 0 or sum(shares) <= 0:
+            complaints.append(f"category_shares are {shares}, expected four non-negative shares, not all zero")
+        if self.noncoronary_factor < 0:
+            complaints.append(f"noncoronary_factor is {self.noncoronary_factor}, expected 0 or more")
+        if complaints:
+            raise ConfigError("; ".join(complaints))
+
+
+@dataclass(frozen=True)
+class DepositFacts:
+    """One calcification, as planted."""
+
+    tissue: Tissue
+    place: str
+    volume_mm3: float
+    center_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class PatientFacts:
+    """What is known of a simulated patient."""
+
+    seed: int
+    site: str
+    sex: str
+    age_years: float
+    height_cm: float
+    bmi: float
+    acquisition: Acquisition
+    category: int
+    """Of the ideal score, 0 to 3."""
+    ideal_agatston: float
+    """What a sharp, still, noise-free gated scan would give."""
+    heart_volume_ml: float
+    """Of the heart label (with the calcium inside it)."""
+    deposits: tuple[DepositFacts, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class SimulatedPatient:
+    """A scan, its truth and the facts behind both."""
+
+    volume: Volume
+    labels: Labels
+    facts: PatientFacts
+    coronaries: tuple[CoronaryBranch, ...]
+    """Centre lines in patient coordinates, mm."""
+
+
+def simulate_patient(seed: int, *, site: Site, recipe: Recipe | None = None, scale: int = 1) -> SimulatedPatient:
+    """Return one simulated patient; the same seed, site, recipe and scale give the same bytes.
+
+    Parameters
+    ----------
+    seed : int
+        Non-negative.
+    site : Site
+        Scan protocol.
+    recipe : Recipe, optional
+        What to draw; nature by default.
+    scale : int
+        Coarseness for tests: pixels and working grid are ``scale`` times larger, the matrix that much smaller.
+
+    Returns
+    -------
+    SimulatedPatient
+        CT (int16 HU, canonical axes) and labels: 1 heart, 2 coronary, 3 noncoronary calcium: the voxels of at least
+        130 HU of this very image to which a deposit adds `VISIBLE_HU` or more, bone left out.
+
+    Raises
+    ------
+    ConfigError
+        ``scale`` is below 1 or ``seed`` is negative.
+    """
+    if scale < 1 or seed < 0:
+        raise ConfigError(f"scale is {scale} and seed {seed}, expected at least 1 and 0")
+    recipe = recipe or Recipe()
+    rng = np.random.default_rng([seed, *site.name.encode()])
+    category = recipe.category
+    if category is None:
+        category = draw_category(rng, shares=recipe.category_shares)
+    person = draw_person(rng, category=category)
+    acquisition = _coarser(draw_acquisition(rng, site=site), scale=scale)
+    thorax = _empty_thorax(rng, person, acquisition, scale=scale)
+    branches = draw_coronaries(rng, frame=thorax.frame, sex=person.sex, fat_mm=person.epicardial_fat_mm)
+    coronary, ideal = draw_coronary_deposits(rng, branches=branches, category=category)
+    factor = recipe.noncoronary_factor * site.noncoronary_factor
+    noncoronary = draw_noncoronary_deposits(rng, thorax=thorax, factor=factor)
+    deposits = tuple(_in_patient(deposit, thorax) for deposit in (*coronary, *noncoronary))
+    branches = tuple(replace(b, points_mm=thorax.patient_points(b.points_mm)) for b in branches)
+    volume, labels = _scan(rng, thorax, branches, deposits, acquisition)
+    heart_ml = float(np.count_nonzero(_heart_of(labels.labels_zyx))) * volume.grid.voxel_volume_mm3 / 1000
+    facts = PatientFacts(
+        seed=seed, site=site.name, sex=person.sex, age_years=person.age_years, height_cm=person.height_cm,
+        bmi=person.bmi, acquisition=acquisition, category=category, ideal_agatston=ideal, heart_volume_ml=heart_ml,
+        deposits=tuple(_facts_of(deposit) for deposit in deposits),
+    )  # fmt: skip
+    return SimulatedPatient(volume, labels, facts, branches)
+
+
+def simulate_cohort(
+    n: int, *, seed: int, site: Site, recipe: Recipe | None = None, scale: int = 1
+) -> Iterator[SimulatedPatient]:
+    """Yield ``n`` patients one by one; patient k has the seed that ``seed`` and k alone determine."""
+    for k in range(n):
+        yield simulate_patient(patient_seed(seed, k), site=site, recipe=recipe, scale=scale)
+
+
+def patient_seed(cohort_seed: int, number: int) -> int:
+    """Return the seed of one patient of a cohort, whatever the number of patients or workers."""
+    return int(np.random.SeedSequence([cohort_seed, number]).generate_state(1, np.uint32)[0])
+
+
+def _coarser(acquisition: Acquisition, *, scale: int) -> Acquisition:
+    return replace(acquisition, pixel_mm=acquisition.pixel_mm * scale, matrix=acquisition.matrix // scale)
+
+
+def _facts_of(deposit: Deposit) -> DepositFacts:
+    x, y, z = (float(v) for v in deposit.parts_mm.mean(axis=0))
+    return DepositFacts(deposit.tissue, deposit.place, deposit.volume_mm3, (x, y, z))
+
+
+def _in_patient(deposit: Deposit, thorax: Thorax) -> Deposit:
+    """Return a deposit moved, unbent, to where the deformation puts its middle."""
+    middle = deposit.parts_mm.mean(axis=0, keepdims=True)
+    return replace(deposit, parts_mm=deposit.parts_mm - middle + thorax.patient_points(middle))
+
+
+def _empty_thorax(rng: np.random.Generator, person: Person, acquisition: Acquisition, *, scale: int) -> Thorax:
+    frame = heart_frame(person)
+    low, high = _scan_reach_mm(person, frame, acquisition)
+    arm = 100.0 if person.has_arms_down else 0.0
+    half_x = person.chest_half_width_mm + WALL_MM + 1.3 * person.fat_mm + 4.0 * person.muscle_mm + arm
+    front = -person.chest_half_depth_mm - WALL_MM - 1.2 * person.fat_mm - person.breast_mm - 30
+    back = person.chest_half_depth_mm + WALL_MM + person.fat_mm + 4.0 * person.muscle_mm + 30
+    corner_low, corner_high = np.array([-half_x - 10, front, low]), np.array([half_x + 10, back, high])
+    deformation = draw_deformation(rng, low_mm_xyz=corner_low, high_mm_xyz=corner_high, sd_mm=DEFORMATION_SD_MM)
+    step = WORKING_STEP_MM * scale
+    axes = (
+        np.arange(low, high, WORKING_SLICE_MM * min(scale, 2)),
+        np.arange(corner_low[1], corner_high[1], step),
+        np.arange(corner_low[0], corner_high[0], step),
+    )
+    canvas = Canvas(axes, deformation.model_grid(axes), slack_mm=deformation.slack_mm)
+    tile = ndimage.gaussian_filter(rng.standard_normal((TILE, TILE, TILE), dtype=np.float32), 1.3, mode="wrap")
+    return Thorax(person, frame, deformation, canvas, (tile / tile.std()).astype(np.float32))
+
+
+def _scan_reach_mm(person: Person, frame: HeartFrame, acquisition: Acquisition) -> tuple[float, float]:
+    """Return the lowest and highest z of the working grid: the scan with half a slice more."""
+    top = float(frame.center_mm[2]) + (LEFT_MAIN_MM[2] + TOP_ABOVE_LEFT_MAIN_MM) * person.heart_scale_xyz[2]
+    bottom = float(frame.center_mm[2]) - 52 * person.heart_scale_xyz[2]
+    edge = 0.5 * acquisition.thickness_mm + WORKING_SLICE_MM
+    return bottom - acquisition.below_heart_mm - edge, top + acquisition.above_heart_mm + edge
+
+
+def _scan(
+    rng: np.random.Generator,
+    thorax: Thorax,
+    branches: tuple[CoronaryBranch, ...],
+    deposits: tuple[Deposit, ...],
+    acquisition: Acquisition,
+) -> tuple[Volume, Labels]:
+    """Return the CT of a thorax with its calcium, and the labels an expert would draw on it."""  # fmt: skip
+    canvas = thorax.canvas
+    share = paint_thorax(thorax, rng)
+    for branch in branches:
+        canvas.paint_curve(branch.points_mm[::2], branch.radius_mm[::2], thorax.person.blood_hu)
+    blur_by_motion(canvas.hu, share, step_mm_zyx=canvas.step_mm_zyx,
+                   motion_mm=0.6 * acquisition.motion_mm, rng=rng)  # fmt: skip
+    axes = _ct_axes(rng, thorax, acquisition)
+    hu = resample(scale_bone(canvas.hu, kvp=acquisition.kvp), canvas.axes_mm_zyx, axes=axes,
+                  acquisition=acquisition, outside=-1000.0)  # fmt: skip
+    heart = resample(share, canvas.axes_mm_zyx, axes=axes, acquisition=acquisition, outside=0.0) >= 0.5
+    add_table(hu, axes=axes, back_mm=_back_mm(thorax), rng=rng)
+    without_calcium = hu.copy()
+    added = _add_deposits(rng, hu, deposits, axes, acquisition)
+    add_noise(hu, acquisition=acquisition, heart_yx_z=_middle(heart), rng=rng)
+    ct = to_hounsfield(hu, axes=axes, padding_hu=acquisition.padding_hu)
+    labels = heart.astype(np.uint8) * np.uint8(Label.HEART)
+    is_bright = (ct >= THRESHOLD_HU) & (without_calcium < BONE_HU)
+    coronary, other = added[Tissue.CORONARY], added[Tissue.NONCORONARY]
+    labels[is_bright & (other >= VISIBLE_HU) & (other > coronary)] = Label.NONCORONARY
+    labels[is_bright & (coronary >= VISIBLE_HU) & (coronary >= other)] = Label.CORONARY
+    spacing = (acquisition.increment_mm, acquisition.pixel_mm, acquisition.pixel_mm)
+    origin = (float(axes.x_mm[0]), float(axes.y_mm[0]), float(axes.z_mm[0]))
+    grid = grid_from_spacing(ct.shape, spacing, origin_lps_mm=origin)
+    return Volume(ct, grid), Labels(labels, grid)
+
+
+def _ct_axes(rng: np.random.Generator, thorax: Thorax, acquisition: Acquisition) -> CtAxes:
+    """Return the CT's voxel centres: the body about, not exactly, in the middle."""
+    z, y, _ = thorax.canvas.axes_mm_zyx
+    edge = 0.5 * acquisition.thickness_mm + WORKING_SLICE_MM
+    across: Float64Array = np.arange(acquisition.matrix, dtype=np.float64) * acquisition.pixel_mm
+    across -= across.mean()
+    return CtAxes(
+        z_mm=np.arange(z[0] + edge, z[-1] - edge + 1e-6, acquisition.increment_mm),
+        y_mm=across + 0.5 * (y[0] + y[-1]) + float(rng.normal(0, 12)),
+        x_mm=across + float(rng.normal(0, 8)),
+    )
+
+
+def _add_deposits(
+    rng: np.random.Generator,
+    hu_zyx: Float32Array,
+    deposits: tuple[Deposit, ...],
+    axes: CtAxes,
+    acquisition: Acquisition,
+) -> dict[Tissue, Float32Array]:
+    """Add every deposit's HU in place; return what coronary and other deposits added."""  # fmt: skip
+    added = {tissue: np.zeros_like(hu_zyx) for tissue in Tissue}
+    factor = calcium_factor(acquisition.kvp)
+    for deposit in deposits:
+        heading = rng.normal(0, 1, 3) * [1.0, 1.0, 0.6]
+        path = acquisition.motion_mm * rng.uniform(0.1, 1.0) * heading / np.linalg.norm(heading)
+        blur = Blur(acquisition.psf_sigma_mm, acquisition.thickness_mm, (path[0], path[1], path[2]))
+        found = seen_by_scanner(scaled_to_kvp(deposit, factor=factor), axes=axes, blur=blur)
+        if found is not None:
+            added[deposit.tissue][found[0]] += found[1]
+    for field_zyx in added.values():
+        hu_zyx += field_zyx
+    return added
+
+
+def _back_mm(thorax: Thorax) -> float:
+    """Return y of the skin of the back."""
+    hu = thorax.canvas.hu
+    rows = np.flatnonzero((hu[len(hu) // 2] > -400).sum(axis=1) > 20)
+    y: Float64Array = thorax.canvas.axes_mm_zyx[1]
+    return float(y[rows[-1]])
+
+
+def _middle(heart_zyx: np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]) -> tuple[int, int, int]:
+    """Return the heart's middle row, column and slice."""
+    z, y, x = (int(axis.mean()) for axis in np.nonzero(heart_zyx))
+    return y, x, z
+
+
+def _heart_of(labels_zyx: UInt8Array) -> UInt8Array:
+    """Return heart and the coronary calcium in it."""
+    return np.isin(labels_zyx, (Label.HEART, Label.CORONARY)).astype(np.uint8)
+
+
+__all__ = ["Deformation", "DepositFacts", "PatientFacts", "Recipe", "SimulatedPatient", "patient_seed",
+           "simulate_cohort", "simulate_patient"]  # fmt: skip

@@ -1,0 +1,98 @@
+"""Who is scanned: sex, age, size, and the body measures that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CATEGORY_AGE_YEARS = (61.9, 66.4, 70.8, 72.3)
+"""Mean age by calcium category 0, 1-100, 101-400, >400 (Miller 2023, Table 1)."""
+AGE_SD_YEARS = 10.0
+CATEGORY_MALE_SHARE = (0.42, 0.52, 0.61, 0.72)
+"""Share of men by calcium category (our choice: rises as MESA's sex difference does)."""
+BREAST_IMPLANT_SHARE = 0.03
+ARMS_DOWN_SHARE = 0.08
+
+
+@dataclass(frozen=True)
+class Person:
+    """One patient's measures; lengths in mm, in the thorax's own coordinates (origin at the heart box's height)."""
+
+    sex: str
+    age_years: float
+    height_cm: float
+    bmi: float
+    chest_half_width_mm: float
+    """Half the inner width of the rib cage at heart level."""
+    chest_half_depth_mm: float
+    fat_mm: float
+    """Subcutaneous fat at the side of the chest."""
+    muscle_mm: float
+    kyphosis: float
+    """Backward bend of the spine: mm at 100 mm from the heart's height."""
+    heart_center_mm: tuple[float, float, float]
+    heart_scale_xyz: tuple[float, float, float]
+    heart_tilt_rad: tuple[float, float, float]
+    """Rotation of the heart about x, y, z."""
+    epicardial_fat_mm: float
+    right_dome_mm: float
+    """Top of the right diaphragm dome over the heart's lowest point."""
+    left_dome_mm: float
+    breast_mm: float
+    """Breast thickness; 0 in men."""
+    has_implants: bool
+    has_arms_down: bool
+    bone_hu: float
+    """Mean trabecular bone, at 120 kVp."""
+    blood_hu: float
+    myocardium_hu: float
+    lung_hu: float
+    liver_hu: float
+
+
+def draw_person(rng: np.random.Generator, *, category: int) -> Person:
+    """Return a random patient of one calcium category (0 to 3)."""
+    is_male = bool(rng.random() < CATEGORY_MALE_SHARE[category])
+    age = float(np.clip(rng.normal(CATEGORY_AGE_YEARS[category], AGE_SD_YEARS), 30, 92))
+    height = float(rng.normal(176 if is_male else 163, 7))
+    bmi = float(np.clip(18 + rng.gamma(5.0, 2.0), 17.5, 48))
+    size = height / 170 * (1.0 if is_male else 0.97)
+    half_width = float(np.clip(rng.normal(124 * size, 8), 98, 155))
+    half_depth = float(np.clip(rng.normal(90 * size + 1.0 * (bmi - 26), 8), 66, 128))
+    scale = rng.normal(1.0, 0.06) * size**0.7 * (1 + 0.006 * (bmi - 27)) * (1.0 if is_male else 0.95)
+    scales = scale * np.exp(rng.normal(0, 0.05, 3))
+    return Person(
+        sex="M" if is_male else "F",
+        age_years=age,
+        height_cm=height,
+        bmi=bmi,
+        chest_half_width_mm=half_width,
+        chest_half_depth_mm=half_depth,
+        fat_mm=float(np.clip((1.3 if is_male else 1.6) * (bmi - 18) + rng.normal(3, 4), 3, 50)),
+        muscle_mm=float(rng.uniform(5, 11) * (1.15 if is_male else 0.85)),
+        kyphosis=float(rng.uniform(2, 14)),
+        heart_center_mm=_heart_center(rng, half_depth=half_depth, heart_half_depth=56 * float(scales[1])),
+        heart_scale_xyz=(float(scales[0]), float(scales[1]), float(scales[2])),
+        heart_tilt_rad=(float(rng.normal(0, 0.12)), float(rng.normal(0.14, 0.12)), float(rng.normal(0, 0.2))),
+        epicardial_fat_mm=float(np.clip(rng.normal(3.0 + 0.12 * (bmi - 26), 1.5), 1.2, 9)),
+        right_dome_mm=float(np.clip(rng.normal(30, 13), 8, 65)),
+        left_dome_mm=float(np.clip(rng.normal(14, 11), 0, 48)),
+        breast_mm=0.0 if is_male else float(np.clip(rng.normal(32 + 1.2 * (bmi - 26), 12), 8, 80)),
+        has_implants=not is_male and bool(rng.random() < BREAST_IMPLANT_SHARE),
+        has_arms_down=bool(rng.random() < ARMS_DOWN_SHARE),
+        bone_hu=float(np.clip(rng.normal(240 - 2.2 * (age - 50), 40), 60, 330)),
+        blood_hu=(blood := float(rng.normal(42, 4))),
+        myocardium_hu=blood + float(rng.uniform(0, 8)),
+        lung_hu=float(rng.normal(-850, 30)),
+        liver_hu=float(np.clip(rng.normal(55, 9), 5, 72)),
+    )
+
+
+def _heart_center(
+    rng: np.random.Generator, *, half_depth: float, heart_half_depth: float
+) -> tuple[float, float, float]:
+    """Return the box centre: the heart lies behind the front wall, left of the middle (measured on seven real CTs)."""
+    gap = rng.uniform(0, 9)
+    y = max(-half_depth + heart_half_depth + gap, -half_depth * 0.62) if half_depth > 75 else -half_depth * 0.22
+    return float(rng.normal(20, 9)), float(y), 0.0
