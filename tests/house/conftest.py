@@ -11,13 +11,16 @@ import pytest
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which marked examples run one after the other, with the README's study in ``demo``.
+    """Return the folder in which marked examples run one after the other."""
+    return tmp_path_factory.mktemp("workplace")
 
-    `calcmap simulate` keeps finished patients, so the examples that begin by simulating it again find it there.
-    """
-    folder = tmp_path_factory.mktemp("workplace")
+
+@pytest.fixture(scope="session")
+def demo(workplace: Path) -> Path:
+    """Return the README's simulated study; `calcmap simulate` keeps what an example has made already."""
+    folder = workplace / "demo"
     calcmap = Path(sys.executable).parent / "calcmap"
-    order = ["simulate", "--patients", "1", "--site", "pet_ct", "--seed", "1", "--dicom", "-o", str(folder / "demo")]
+    order = ["simulate", "--patients", "1", "--site", "pet_ct", "--seed", "1", "--dicom", "-o", str(folder)]
     run = subprocess.run([calcmap, *order], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return folder

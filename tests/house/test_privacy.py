@@ -33,9 +33,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def named_study(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def named_study(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a simulated DICOM study whose every file carries the planted identity."""
-    folder = Path(shutil.copytree(workplace / "demo", tmp_path_factory.mktemp("named") / "study"))
+    folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp("named") / "study"))
     files = sorted(folder.rglob("*.dcm"))
     assert files
     for path in files:
