@@ -102,6 +102,6 @@ def _no_pixels(elements: Elements, name: str) -> UnreadableFileError | NotAnImag
         return UnreadableFileError(f"{name} ends before its identification, expected a complete DICOM file")
     if "EncryptedAttributesSequence" in elements:
         return UnreadableFileError(f"{name} is encrypted: its attributes are sealed and it has no pixel data")
-    if "Rows" in elements:
+    if "Rows" in elements or elements.text("SOPClassUID") in (CLASSIC_CT, *ENHANCED_CT):
         return UnreadableFileError(f"{name} describes an image but ends before its pixel data")
     return NotAnImageError(f"{name} is a DICOM object without pixels ({elements.text('Modality') or 'unknown kind'})")
