@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from calcmap import __version__
-from calcmap.core.errors import ConfigError
+from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.volume import Label, Volume
 from calcmap.evaluation.agreement import Weighting, confusion_matrix, weighted_kappa
 from calcmap.evaluation.overlap import dice, lesion_detection
@@ -108,6 +108,22 @@ def write_evaluation(rows: Sequence[CaseRow], out: Path, *, weights_sha256: Mapp
         writer.writerow(names)
         writer.writerows([getattr(row, name) for name in names] for row in rows)
     return summary
+
+
+def read_evaluation(folder: Path) -> list[CaseRow]:
+    """Return the rows of an ``evaluation.json`` that `write_evaluation` left in ``folder``.
+
+    Raises
+    ------
+    InputError
+        There is none, or its rows are not those of this version.
+    """
+    try:
+        summary = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        rows = [CaseRow(**row | {"reference_range": tuple(row["reference_range"])}) for row in summary["cases"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} holds no evaluation of this version: {type(error).__name__}") from error
+    return rows
 
 
 def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
