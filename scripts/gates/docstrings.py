@@ -12,7 +12,8 @@ What is asked for, on top of a docstring being there at all (numpydoc's own code
   somewhere (PR01);
 * a function with the section also says what comes back (RT01), unless it returns nothing.
 
-Fields of a dataclass count as its parameters, if the class documents them in a section.
+Fields of a dataclass count as its parameters, if the class documents them in a section; a field may have a docstring of
+its own instead.
 """
 
 from __future__ import annotations
@@ -135,8 +136,17 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _fields(node: ast.ClassDef) -> list[str]:
-    annotated = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    return [item.target.id for item in annotated if "ClassVar" not in ast.unparse(item.annotation)]  # type: ignore[union-attr]
+    """Return the fields that a Parameters section has to explain: those without a docstring of their own."""
+    names = []
+    for item, following in pairwise([*node.body, ast.Pass()]):
+        is_field = isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation)
+        if is_field and not _is_text(following):
+            names.append(ast.unparse(item.target))
+    return names
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 if __name__ == "__main__":

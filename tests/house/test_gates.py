@@ -129,7 +129,7 @@ def test_too_many_long_functions_fail_the_sizes_gate(tree: Path) -> None:
 
 
 def test_broken_script_fails_the_shell_gate(tree: Path) -> None:
-    _write(tree, "scripts/planted", "if true; then echo\n")
+    _write(tree, "scripts/planted", "#!/usr/bin/env bash\nif true; then echo\n")
     _assert_fails(tree, "shell", "planted")
 
 
