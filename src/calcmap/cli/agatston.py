@@ -36,11 +36,12 @@ def agatston(
     """
     from calcmap.io.masks import read_mask
     from calcmap.io.reading import read_single_ct
+    from calcmap.io.stacking import Content
     from calcmap.scoring.agatston import score_mask
     from calcmap.scoring.categories import paper_category
     from calcmap.scoring.rules import get_profile
 
-    scan = read_single_ct(ct)
+    scan = read_single_ct(ct, content=Content.ANYTHING)
     scoring = score_mask(
         scan.volume,
         read_mask(mask, volume=scan.volume).labels_zyx,

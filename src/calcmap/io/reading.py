@@ -25,12 +25,12 @@ from calcmap.io.hounsfield import check_hounsfield, find_padding, padding_flags,
 from calcmap.io.pixels import have_same_pixels, read_hu
 from calcmap.io.slices import Slice, check_one_grid, slices_of
 from calcmap.io.sources import Source
-from calcmap.io.stacking import check_grid, stack_slices, thickness_flags
+from calcmap.io.stacking import Content, check_grid, stack_slices, thickness_flags
 from calcmap.io.study import Series, Study
 from calcmap.io.voxel_files import read_voxel_image
 
 
-def load_scan(study: Study, series_uid: str) -> Scan:
+def load_scan(study: Study, series_uid: str, *, content: Content = Content.CHEST) -> Scan:
     """Return one series of a study as a scan.
 
     Parameters
@@ -39,6 +39,8 @@ def load_scan(study: Study, series_uid: str) -> Scan:
         From ``finding.find_studies``.
     series_uid : str
         A series of it, usually ``SeriesChoice.chosen.series_uid``.
+    content : Content
+        What the scan has to show; geometry and encoding are judged alike either way.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def load_scan(study: Study, series_uid: str) -> Scan:
         The series is refused; the subclass says why (see ``docs/reference/reading.md``).
     """
     series = study.find_series(series_uid)
-    scan = _load_image(series.image) if series.image is not None else _load_dicom(series)
+    scan = _load_image(series.image, content) if series.image is not None else _load_dicom(series, content)
     return Scan(
         volume=scan.volume,
         acquisition=scan.acquisition,
@@ -63,8 +65,20 @@ def load_scan(study: Study, series_uid: str) -> Scan:
     )
 
 
-def read_single_ct(path: Path) -> Scan:
+def read_single_ct(path: Path, *, content: Content = Content.CHEST) -> Scan:
     """Return the one CT under a path: the only CT series there, or else the one that would be scored.
+
+    Parameters
+    ----------
+    path : Path
+        Whatever ``finding.find_studies`` takes.
+    content : Content
+        What the CT has to show; `Content.ANYTHING` where a mask says what is scored.
+
+    Returns
+    -------
+    Scan
+        HU on the acquired grid, canonical.
 
     Raises
     ------
@@ -77,26 +91,27 @@ def read_single_ct(path: Path) -> Scan:
     study = studies[0]
     cts = [series for series in study.series if series.modality == "CT" or series.image is not None]
     if len(cts) == 1:
-        return load_scan(study, cts[0].uid)
+        return load_scan(study, cts[0].uid, content=content)
     choice = choose_series(study)
     if choice.chosen is None:
         raise choice.refusal or NoScorableSeriesError(f"nothing under {path} can be scored")
-    return load_scan(study, choice.chosen.series_uid)
+    return load_scan(study, choice.chosen.series_uid, content=content)
 
 
-def _load_dicom(series: Series) -> Scan:
+def _load_dicom(series: Series, content: Content) -> Scan:
     _check_modality(series.instances)
     slices, localizer_flags = slices_of(series.instances)
     if not slices:
         raise NoScorableSeriesError("the series holds localizer images only, expected axial slices")
     check_one_grid(slices)
-    stack = stack_slices(slices, have_same_pixels=have_same_pixels)
+    stack = stack_slices(slices, have_same_pixels=have_same_pixels, content=content)
     stored_zyx, value_flags = read_hu(stack.slices)
     canonical_zyx, grid = to_canonical(stored_zyx, stack.affine_lps_mm)
     volume = Volume(np.ascontiguousarray(canonical_zyx), grid)
-    grid_flags = check_grid(grid)
+    grid_flags = check_grid(grid, content=content)
     padding_hu = find_padding(volume.ct_hu_zyx, declared_hu=_declared_padding_hu(stack.slices))
-    check_hounsfield(volume.ct_hu_zyx, padding_hu=padding_hu)
+    if content is Content.CHEST:
+        check_hounsfield(volume.ct_hu_zyx, padding_hu=padding_hu)
     thickness_mm = stack.slices[0].thickness_mm
     flags = (
         *localizer_flags,
@@ -110,17 +125,18 @@ def _load_dicom(series: Series) -> Scan:
     return Scan(volume, acquisition, series.uid, _uids_sha256(series.instances), flags)
 
 
-def _load_image(source: Source) -> Scan:
-    content = source.read_bytes()
-    image = read_voxel_image(source, content=content)
+def _load_image(source: Source, content: Content) -> Scan:
+    file = source.read_bytes()
+    image = read_voxel_image(source, content=file)
     canonical_zyx, grid = to_canonical(image.voxels_zyx, image.affine_lps_mm)
     ct_hu_zyx, value_flags = to_int16_hu(canonical_zyx)
-    grid_flags = check_grid(grid)
+    grid_flags = check_grid(grid, content=content)
     padding_hu = find_padding(ct_hu_zyx)
-    check_hounsfield(ct_hu_zyx, padding_hu=padding_hu)
+    if content is Content.CHEST:
+        check_hounsfield(ct_hu_zyx, padding_hu=padding_hu)
     flags = (*image.flags, *value_flags, *grid_flags, *padding_flags(padding_hu))
     acquisition = Acquisition(source_format=image.source_format, padding_hu=padding_hu)
-    return Scan(Volume(ct_hu_zyx, grid), acquisition, source.name, hashlib.sha256(content).hexdigest(), flags)
+    return Scan(Volume(ct_hu_zyx, grid), acquisition, source.name, hashlib.sha256(file).hexdigest(), flags)
 
 
 def _check_modality(instances: tuple[Instance, ...]) -> None:

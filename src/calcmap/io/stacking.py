@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 import numpy as np
@@ -48,6 +49,15 @@ MIN_NORMAL_Z = float(np.cos(np.radians(45.0)))
 SamePixels: TypeAlias = Callable[[Slice, Slice], bool]
 
 
+class Content(Enum):
+    """What a scan has to show to be read; its geometry and encoding are judged alike either way."""
+
+    CHEST = "chest"
+    """Enough slices for a heart, and values that can be HU of a chest."""
+    ANYTHING = "anything"
+    """Also a phantom or a few slices of one: someone else says by a mask where calcium is looked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stack:
     """Slices in order along their normal, evenly spaced, with the affine of the array that they will fill.
@@ -67,7 +77,7 @@ class Stack:
     flags: tuple[QualityFlag, ...]
 
 
-def stack_slices(slices: Sequence[Slice], *, have_same_pixels: SamePixels) -> Stack:
+def stack_slices(slices: Sequence[Slice], *, have_same_pixels: SamePixels, content: Content = Content.CHEST) -> Stack:
     """Return slices of one grid as a regular stack.
 
     Parameters
@@ -76,6 +86,8 @@ def stack_slices(slices: Sequence[Slice], *, have_same_pixels: SamePixels) -> St
         In any order; of one size, spacing and orientation.
     have_same_pixels : callable
         Tells whether two slices hold equal pixels; asked only for those that share a position.
+    content : Content
+        What the stack has to show; two slices are needed in any case, since their distance is the increment.
 
     Raises
     ------
@@ -92,8 +104,9 @@ def stack_slices(slices: Sequence[Slice], *, have_same_pixels: SamePixels) -> St
     _check_gantry(slices)
     ordered = sorted(slices, key=lambda one: (_height_mm(one, normal), one.instance.sop_instance_uid, one.frame))
     unique, flags = _without_duplicates(ordered, normal, have_same_pixels=have_same_pixels)
-    if len(unique) < MIN_SLICES:
-        raise TooFewSlicesError(f"{len(unique)} slices, expected at least {MIN_SLICES}")
+    least = MIN_SLICES if content is Content.CHEST else 2
+    if len(unique) < least:
+        raise TooFewSlicesError(f"{len(unique)} slices, expected at least {least}")
     positions_mm = np.array([one.position_mm for one in unique])
     _check_straight(positions_mm, normal)
     try:
@@ -105,8 +118,10 @@ def stack_slices(slices: Sequence[Slice], *, have_same_pixels: SamePixels) -> St
     return Stack(tuple(unique), affine, (*flags, *_acquisition_flags(unique)))
 
 
-def check_grid(grid: Grid) -> tuple[QualityFlag, ...]:
+def check_grid(grid: Grid, *, content: Content = Content.CHEST) -> tuple[QualityFlag, ...]:
     """Return what is noteworthy of a canonical grid (non-square pixels).
+
+    The number of slices and the length they cover are judged only where a chest is expected.
 
     Raises
     ------
@@ -123,7 +138,8 @@ def check_grid(grid: Grid) -> tuple[QualityFlag, ...]:
     _check_shear(z, normal)
     increment_mm, dy, dx = grid.spacing_mm_zyx
     coverage_mm = grid.shape_zyx[0] * increment_mm
-    if grid.shape_zyx[0] < MIN_SLICES or coverage_mm < MIN_COVERAGE_MM:
+    is_short = grid.shape_zyx[0] < MIN_SLICES or coverage_mm < MIN_COVERAGE_MM
+    if is_short and content is Content.CHEST:
         raise TooFewSlicesError(
             f"{grid.shape_zyx[0]} slices cover {coverage_mm:.1f} mm, "
             f"expected at least {MIN_SLICES} slices and {MIN_COVERAGE_MM:g} mm"
