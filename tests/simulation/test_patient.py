@@ -15,7 +15,7 @@ from calcmap.simulation.calcium import CATEGORY_LIMITS, Tissue
 from calcmap.simulation.patient import Recipe, SimulatedPatient, patient_seed, simulate_cohort, simulate_patient
 from calcmap.simulation.sites import SITES
 
-COARSE = 3
+COARSE = 4
 GE = SITES["ge_nmct"]
 
 
@@ -79,7 +79,7 @@ def test_the_heart_is_left_of_the_middle_and_in_the_front_half(clean: SimulatedP
 
 def test_blood_and_lung_have_their_hu(clean: SimulatedPatient) -> None:
     ct, heart = clean.volume.ct_hu_zyx, clean.labels.labels_zyx == Label.HEART
-    core = ndimage.binary_erosion(heart, iterations=4)
+    core = ndimage.binary_erosion(heart, iterations=3)
     middle = ct[int(np.nonzero(heart)[0].mean())]
 
     assert 20 <= np.median(ct[core]) <= 60
@@ -89,11 +89,11 @@ def test_blood_and_lung_have_their_hu(clean: SimulatedPatient) -> None:
 @pytest.mark.parametrize("name", sorted(SITES))
 def test_spacing_lies_in_the_protocol_of_the_site(name: str) -> None:
     site = SITES[name]
-    increment, pixel_y, pixel_x = simulate_patient(5, site=site, scale=6).volume.spacing_mm_zyx
+    increment, pixel_y, pixel_x = simulate_patient(5, site=site, scale=8).volume.spacing_mm_zyx
 
     assert any(increment == pytest.approx(choice) for choice in site.increment_mm)
     assert pixel_x == pytest.approx(pixel_y)
-    assert site.pixel_mm[0] <= pixel_x / 6 <= site.pixel_mm[1] + 1e-9
+    assert site.pixel_mm[0] <= pixel_x / 8 <= site.pixel_mm[1] + 1e-9
 
 
 def test_coronaries_lie_within_the_heart(clean: SimulatedPatient) -> None:
@@ -109,7 +109,7 @@ def test_coronaries_lie_within_the_heart(clean: SimulatedPatient) -> None:
 @pytest.mark.parametrize("category", [1, 2, 3])
 def test_a_forced_category_holds_for_the_ideal_score(category: int) -> None:
     low, high = CATEGORY_LIMITS[category]
-    patient = simulate_patient(category, site=GE, recipe=Recipe(category=category), scale=6)
+    patient = simulate_patient(category, site=GE, recipe=Recipe(category=category), scale=8)
 
     assert patient.facts.category == category
     assert low <= patient.facts.ideal_agatston <= high
@@ -117,7 +117,7 @@ def test_a_forced_category_holds_for_the_ideal_score(category: int) -> None:
 
 
 def test_padding_fills_the_corners_only_outside_the_field_of_view() -> None:
-    patients = [simulate_patient(seed, site=SITES["pet_ct"], scale=6) for seed in range(2)]
+    patients = [simulate_patient(seed, site=SITES["pet_ct"], scale=8) for seed in range(2)]
     padded = [p for p in patients if p.facts.acquisition.padding_hu == -3024]
     for patient in patients:
         has_padding = bool((patient.volume.ct_hu_zyx[0, 0, 0]) < -1024)
@@ -125,7 +125,7 @@ def test_padding_fills_the_corners_only_outside_the_field_of_view() -> None:
 
 
 def test_a_cohort_is_lazy_and_its_patients_do_not_depend_on_its_size() -> None:
-    cohort = simulate_cohort(10**9, seed=3, site=GE, scale=6)
+    cohort = simulate_cohort(10**9, seed=3, site=GE, scale=8)
     first, second = itertools.islice(cohort, 2)
 
     assert isinstance(cohort, Iterator)

@@ -27,7 +27,7 @@ from calcmap.simulation.heart import (
     HeartFrame,
     heart_distances_mm,
 )
-from calcmap.simulation.person import Person
+from calcmap.simulation.person import SPINE_SHARE, VERTEBRA_HALF_DEPTH_MM, Person
 from calcmap.simulation.shapes import (
     Body,
     Box,
@@ -68,7 +68,7 @@ class Thorax:
     @property
     def spine_mm(self) -> float:
         """y of the vertebral bodies' centres at the heart's height."""
-        return 0.43 * self.person.chest_half_depth_mm
+        return SPINE_SHARE * self.person.chest_half_depth_mm
 
     def spine_y_mm(self, z_mm: Float64Array) -> Float64Array:
         """Return y of the vertebral bodies' centres by height."""
@@ -443,6 +443,7 @@ def _mediastinal_bodies(thorax: Thorax) -> tuple[Body, ...]:
     floor = _heart_floor_mm(person)
     return (
         tube([(8, spine - 22, -300), (10, spine - 20, 20), (4, spine - 18, 400)], (19, 17, 24)),
+        ellipsoid((6, 0.5 * (heart_y + 42 + spine), 5), (9, 0.5 * (spine - heart_y - 42) + 22, 62)),
         tube([(0, front - 4, -20), (0, front - 4, 400)], (13, 15)),
         tube([(-4, heart_y - 30, 62), (0, -8, 95), (0, 0, 400)], (24, 34, 42)),
         tube([(0, front, 55), (-6, heart_y - 20, 60)], (8, 20)),
@@ -477,9 +478,11 @@ def airway_curves(thorax: Thorax) -> tuple[tuple[Float64Array, Float64Array], ..
     scale = thorax.person.heart_scale_xyz
     carina = np.array([0.0, thorax.spine_mm - 34, 66 * scale[2]])
     y = carina[1]
+    # the lower lobes' bronchi pass behind the left atrium
+    behind = max(y + 18, thorax.person.heart_center_mm[1] + 50 * scale[1])
     trachea = np.array([[0, thorax.spine_mm - 36, 330.0], [0, y - 2, carina[2] + 60], carina])
-    right = np.array([carina, [-20, y + 3, carina[2] - 16], [-38, y + 6, carina[2] - 32], [-50, y + 18, -20]])
-    left = np.array([carina, [22, y + 4, carina[2] - 16], [44, y + 10, carina[2] - 28], [54, y + 22, -20]])
+    right = np.array([carina, [-20, y + 3, carina[2] - 16], [-38, y + 6, carina[2] - 32], [-50, behind, 4]])
+    left = np.array([carina, [22, y + 4, carina[2] - 16], [44, y + 10, carina[2] - 28], [54, behind, 4]])
     upper = np.array([[-26, y + 3, carina[2] - 20], [-50, y, carina[2] - 8], [-66, y - 8, carina[2] + 10]])
     lines = ((trachea, (8.5, 8.5)), (right, (7, 3)), (left, (6.5, 3)), (upper, (4.5, 2.5)))
     curves = []
@@ -507,7 +510,7 @@ def _paint_spine(thorax: Thorax, rng: np.random.Generator) -> None:
     pitch, start = np.float32(rng.uniform(22, 26)), np.float32(rng.uniform(0, 25))
     phase = np.abs(((z + start) / pitch) % 1 - np.float32(0.5)) * pitch  # 0 at mid body, pitch / 2 at mid disc
     waist = 1 + np.float32(0.10) * (2 * phase / pitch) ** 2
-    ring = np.sqrt((x / (np.float32(18.5) * waist)) ** 2 + (y / (np.float32(15) * waist)) ** 2)
+    ring = np.sqrt((x / (np.float32(17.5) * waist)) ** 2 + (y / (np.float32(VERTEBRA_HALF_DEPTH_MM) * waist)) ** 2)
     ring = (ring - 1) * np.float32(15)
     bone = np.maximum(ring, phase - (pitch / 2 - np.float32(2.6)))
     spongy = person.bone_hu + thorax.texture(box, sd=25)
@@ -527,7 +530,7 @@ def _paint_processes(thorax: Thorax, *, pitch: float, start: float) -> None:
     for k in range(int((low + start) // pitch) - 1, int((high + start) // pitch) + 3):
         z = (k + 0.5) * pitch - start
         y = float(thorax.spine_y_mm(np.array([z]))[0])
-        lines = [([(0, y + 32, z), (0, y + 46, z - 10), (0, y + 58, z - 22)], 3.6)]
+        lines = [([(0, y + 32, z), (0, y + 46, z - 10), (0, y + 58, z - 22)], 3.2)]
         lines += [([(s * 12, y + 24, z + 2), (s * 24, y + 33, z + 4), (s * 33, y + 38, z + 5)], 4.5) for s in (-1, 1)]
         for points, radius in lines:
             curve = thorax.patient_points(np.asarray(points, dtype=np.float64))
@@ -584,8 +587,8 @@ def _paint_cartilage(thorax: Thorax, start: Float64Array, *, side: int, rank: in
     target = np.array([side * target_x, front + 0.28 * person.chest_half_depth_mm * high, start[2] + rise])
     middle = 0.5 * (start + target) + np.array([0, -5.0, -4.0])
     curve = thorax.patient_points(smooth_curve(np.stack([start, middle, target]), step_mm=5.0))
-    shell = CARTILAGE_HU + 500 * max(calcified - 0.12, 0)
-    thorax.canvas.paint_curve(curve, np.full(len(curve), 4.3), shell, core_hu=CARTILAGE_HU, rim_mm=1.5, flattening=1.5)
+    shell = CARTILAGE_HU + 700 * max(calcified - 0.08, 0)
+    thorax.canvas.paint_curve(curve, np.full(len(curve), 5.0), shell, core_hu=CARTILAGE_HU, rim_mm=1.5, flattening=1.6)
 
 
 def _paint_sternum(thorax: Thorax) -> None:
@@ -618,7 +621,7 @@ def _paint_shoulders(thorax: Thorax) -> None:
                 [side * (1.02 * wide), 0.36 * deep + 24, z + 4],
             ])  # fmt: skip
             curve = thorax.patient_points(smooth_curve(blade[: 2 if step < 1 else 3], step_mm=10.0))
-            canvas.paint_curve(curve, np.full(len(curve), 2.6), 420.0, flattening=4.2)
+            canvas.paint_curve(curve, np.full(len(curve), 2.3), 380.0, flattening=4.2)
         collar = np.array([[side * 22.0, -0.72 * deep, 165], [side * 70, -0.7 * deep, 176], [side * 130, -10, 200]])
         curve = thorax.patient_points(smooth_curve(collar, step_mm=8.0))
         canvas.paint_curve(curve, np.full(len(curve), 6.0), CORTEX_HU, core_hu=person.bone_hu, rim_mm=2.0)

@@ -16,9 +16,9 @@ from calcmap.core.volume import Float32Array, Float64Array
 from calcmap.simulation.person import Person
 from calcmap.simulation.shapes import Body, Coordinates, ellipsoid, smooth_union, tube
 
-PERICARDIUM_BLEND_MM = 21.0
+PERICARDIUM_BLEND_MM = 17.0
 """Width over which the pericardium bridges the grooves (our choice: gives grooves 8-12 mm deep)."""
-CHAMBER_BLEND_MM = 4.0
+CHAMBER_BLEND_MM = 6.0
 LEFT_MAIN_MM = (6.0, 5.0, 35.0)
 TOP_ABOVE_LEFT_MAIN_MM = 12.0
 """Where readers stop the heart label: near the pulmonary bifurcation."""
@@ -31,7 +31,7 @@ RIGHT_VENTRICLE = ellipsoid((-5, -23, -19), (44, 26, 28), axis=(0.88, -0.20, -0.
 OUTFLOW = tube([(0, -30, -5), (10, -29, 18), (15, -25, 32)], (21, 18.5, 16))
 RIGHT_ATRIUM = ellipsoid((-35, 4, -3), (20, 28, 34))
 RIGHT_APPENDAGE = ellipsoid((-26, -20, 24), (13, 15, 15))
-LEFT_ATRIUM = ellipsoid((-2, 34, 15), (36, 19, 25))
+LEFT_ATRIUM = ellipsoid((-2, 34, 17), (36, 20, 27))
 LEFT_APPENDAGE = ellipsoid((32, 6, 25), (12, 18, 12))
 AORTA = tube([(4, 2, 10), (-3, -2, 24), (-9, -5, 38), (-16, -8, 58), (-18, -9, 75)], (14, 17.5, 16, 16.5, 16))
 PULMONARY_TRUNK = tube([(15, -25, 32), (17, -18, 45), (17, -4, 58)], (13.5, 13.5, 13))

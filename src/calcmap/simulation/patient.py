@@ -9,7 +9,16 @@ import numpy as np
 from scipy import ndimage
 
 from calcmap.core.errors import ConfigError
-from calcmap.core.volume import Float32Array, Float64Array, Label, Labels, UInt8Array, Volume, grid_from_spacing
+from calcmap.core.volume import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    Label,
+    Labels,
+    UInt8Array,
+    Volume,
+    grid_from_spacing,
+)
 from calcmap.simulation.calcium import (
     CATEGORY_SHARES,
     Blur,
@@ -257,7 +266,7 @@ def _scan(
     added = _add_deposits(rng, hu, deposits, axes, acquisition)
     add_noise(hu, acquisition=acquisition, heart_yx_z=_middle(heart), rng=rng)
     ct = to_hounsfield(hu, axes=axes, padding_hu=acquisition.padding_hu)
-    labels = heart.astype(np.uint8) * np.uint8(Label.HEART)
+    labels = _one_contour_a_slice(heart).astype(np.uint8) * np.uint8(Label.HEART)
     is_bright = (ct >= THRESHOLD_HU) & (without_calcium < BONE_HU)
     coronary, other = added[Tissue.CORONARY], added[Tissue.NONCORONARY]
     labels[is_bright & (other >= VISIBLE_HU) & (other > coronary)] = Label.NONCORONARY
@@ -311,7 +320,16 @@ def _back_mm(thorax: Thorax) -> float:
     return float(y[rows[-1]])
 
 
-def _middle(heart_zyx: np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]) -> tuple[int, int, int]:
+def _one_contour_a_slice(heart_zyx: BoolArray) -> BoolArray:
+    """Return the mask with the largest piece of each slice only: readers draw one outline."""
+    kept = np.zeros_like(heart_zyx)
+    for k in np.flatnonzero(heart_zyx.any(axis=(1, 2))):
+        pieces, _ = ndimage.label(heart_zyx[k])
+        kept[k] = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    return kept
+
+
+def _middle(heart_zyx: BoolArray) -> tuple[int, int, int]:
     """Return the heart's middle row, column and slice."""
     z, y, x = (int(axis.mean()) for axis in np.nonzero(heart_zyx))
     return y, x, z

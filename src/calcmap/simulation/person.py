@@ -6,9 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calcmap.core.volume import Float64Array
+
 CATEGORY_AGE_YEARS = (61.9, 66.4, 70.8, 72.3)
 """Mean age by calcium category 0, 1-100, 101-400, >400 (Miller 2023, Table 1)."""
 AGE_SD_YEARS = 10.0
+SPINE_SHARE = 0.43
+"""Depth of the vertebral bodies' centres behind the chest's middle, over its half depth (seven real CTs)."""
+VERTEBRA_HALF_DEPTH_MM = 14.0
+HEART_HALF_DEPTH_MM = 56.0
+HEART_SIZE_RANGE = (0.58, 1.3)
+"""Smallest and largest heart volume over the reference heart's: about 400 to 1100 mL with fat."""
 CATEGORY_MALE_SHARE = (0.42, 0.52, 0.61, 0.72)
 """Share of men by calcium category (our choice: rises as MESA's sex difference does)."""
 BREAST_IMPLANT_SHARE = 0.03
@@ -61,7 +69,7 @@ def draw_person(rng: np.random.Generator, *, category: int) -> Person:
     half_width = float(np.clip(rng.normal(124 * size, 8), 98, 155))
     half_depth = float(np.clip(rng.normal(90 * size + 1.0 * (bmi - 26), 8), 66, 128))
     scale = rng.normal(1.0, 0.06) * size**0.7 * (1 + 0.006 * (bmi - 27)) * (1.0 if is_male else 0.95)
-    scales = scale * np.exp(rng.normal(0, 0.05, 3))
+    scales = _fitted(scale * np.exp(rng.normal(0, 0.05, 3)) * [1.0, 1.0, 1.05], half_depth=half_depth)
     return Person(
         sex="M" if is_male else "F",
         age_years=age,
@@ -72,10 +80,12 @@ def draw_person(rng: np.random.Generator, *, category: int) -> Person:
         fat_mm=float(np.clip((1.3 if is_male else 1.6) * (bmi - 18) + rng.normal(3, 4), 3, 50)),
         muscle_mm=float(rng.uniform(5, 11) * (1.15 if is_male else 0.85)),
         kyphosis=float(rng.uniform(2, 14)),
-        heart_center_mm=_heart_center(rng, half_depth=half_depth, heart_half_depth=56 * float(scales[1])),
+        heart_center_mm=_heart_center(
+            rng, half_depth=half_depth, heart_half_depth=HEART_HALF_DEPTH_MM * float(scales[1])
+        ),
         heart_scale_xyz=(float(scales[0]), float(scales[1]), float(scales[2])),
         heart_tilt_rad=(float(rng.normal(0, 0.12)), float(rng.normal(0.14, 0.12)), float(rng.normal(0, 0.2))),
-        epicardial_fat_mm=float(np.clip(rng.normal(3.0 + 0.12 * (bmi - 26), 1.5), 1.2, 9)),
+        epicardial_fat_mm=float(np.clip(rng.normal(1.6 + 0.1 * (bmi - 26), 1.2), 0.6, 7)),
         right_dome_mm=float(np.clip(rng.normal(30, 13), 8, 65)),
         left_dome_mm=float(np.clip(rng.normal(14, 11), 0, 48)),
         breast_mm=0.0 if is_male else float(np.clip(rng.normal(32 + 1.2 * (bmi - 26), 12), 8, 80)),
@@ -89,10 +99,21 @@ def draw_person(rng: np.random.Generator, *, category: int) -> Person:
     )
 
 
+def _fitted(scales_xyz: Float64Array, *, half_depth: float) -> Float64Array:
+    """Return heart scales that fit between sternum and spine: in a flat chest the heart is flat and wide."""
+    room = (SPINE_SHARE + 1) * half_depth - VERTEBRA_HALF_DEPTH_MM + 4
+    squeeze = min(1.0, room / (2 * HEART_HALF_DEPTH_MM * float(scales_xyz[1])))
+    fitted: Float64Array = scales_xyz * [squeeze**-0.5, squeeze, squeeze**-0.25]
+    size = float(np.prod(fitted))
+    fitted *= (np.clip(size, *HEART_SIZE_RANGE) / size) ** (1 / 3)
+    return fitted
+
+
 def _heart_center(
     rng: np.random.Generator, *, half_depth: float, heart_half_depth: float
 ) -> tuple[float, float, float]:
     """Return the box centre: the heart lies behind the front wall, left of the middle (measured on seven real CTs)."""
-    gap = rng.uniform(0, 9)
-    y = max(-half_depth + heart_half_depth + gap, -half_depth * 0.62) if half_depth > 75 else -half_depth * 0.22
+    front = -half_depth + heart_half_depth + rng.uniform(0, 9)
+    spine = SPINE_SHARE * half_depth - VERTEBRA_HALF_DEPTH_MM - heart_half_depth + 3
+    y = min(front + 0.2 * max(spine - front, 0.0), spine)
     return float(rng.normal(20, 9)), float(y), 0.0
