@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import FileDataset
+from pydicom.fileset import FileSet
 
 from calcmap.core.volume import Grid, Int16Array, Volume, grid_from_spacing
 from calcmap.io.ct_writing import CtHeader, ct_image
@@ -54,3 +55,13 @@ def save(images: Iterable[FileDataset], folder: Path, *, prefix: str = "") -> Pa
     for number, image in enumerate(images):
         image.save_as(folder / f"{prefix}{number:04d}.dcm", enforce_file_format=True)
     return folder
+
+
+def save_with_directory(images: Iterable[FileDataset], folder: Path) -> Path:
+    """Write images as a file set with its DICOMDIR, and return the DICOMDIR."""
+    file_set = FileSet()
+    for image in images:
+        file_set.add(image)
+    file_set.write(folder)
+    file_set._stage["t"].cleanup()  # pydicom leaves it to the garbage collector, which warns
+    return folder / "DICOMDIR"

@@ -139,7 +139,7 @@ def _add_patient_and_study(image: Dataset, header: CtHeader) -> None:
         image.PatientAge = f"{header.patient_age_years:03d}Y"
     image.PatientComments = "Made by a simulator; not a patient."
     image.StudyInstanceUID = header.study_uid
-    image.StudyID = ""
+    image.StudyID = "1"
     image.StudyDate = image.SeriesDate = image.AcquisitionDate = image.ContentDate = _UNKNOWN_DATE
     image.StudyTime = image.SeriesTime = image.AcquisitionTime = image.ContentTime = "120000"
     image.AccessionNumber = ""

@@ -103,6 +103,7 @@ _CHUNK_BYTES = 16384
 
 _PREAMBLE_BYTES = 128
 _PIXEL_TAGS = frozenset({0x7FE00010, 0x7FE00008, 0x7FE00009})
+_META_GROUP_BYTES = b"\x02\x00"
 _ITEM_GROUP = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -237,7 +238,7 @@ def read_header(stream: BinaryIO, *, wanted: Iterable[int] = _WANTED) -> DicomHe
         cursor.position = _PREAMBLE_BYTES + 4
     parser = _Parser(cursor, frozenset(wanted))
     meta = Elements()
-    parser.parse(meta, last_group=0x0002)
+    parser.parse(meta, is_meta=True)
     syntax = meta.text("TransferSyntaxUID") or IMPLICIT_LITTLE_ENDIAN
     if syntax == DEFLATED_LITTLE_ENDIAN:
         parser.cursor = _Cursor.inflated(cursor)
@@ -259,7 +260,7 @@ def inflated_dataset(content: bytes) -> bytes:
     """
     cursor = _Cursor(io.BytesIO(content))
     cursor.position = _PREAMBLE_BYTES + 4 if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + 4] == b"DICM" else 0
-    _Parser(cursor, frozenset()).parse(Elements(), last_group=0x0002)
+    _Parser(cursor, frozenset()).parse(Elements(), is_meta=True)
     return _Cursor.inflated(cursor).data
 
 
@@ -320,19 +321,18 @@ class _Parser:
         return cursor.has(6) and _is_vr(cursor.data[cursor.position + 4 : cursor.position + 6])
 
     def parse(
-        self, target: Elements, *, end: int | None = None, last_group: int = 0xFFFF, depth: int = 0
+        self, target: Elements, *, end: int | None = None, is_meta: bool = False, depth: int = 0
     ) -> tuple[int, int] | None:
-        """Fill ``target`` up to ``end``, the item's end, a later group or the pixels; return the pixels' place."""
+        """Fill ``target`` up to ``end``, the end of the item or meta group, or the pixels; return the pixels' place."""
         if depth > _MAX_DEPTH:
             raise MalformedDicomError("sequences are nested without end")
         cursor = self.cursor
         while (end is None or cursor.position < end) and cursor.has(8):
-            start = cursor.position
+            # Looked at first: what follows the meta group may be encoded otherwise, or deflated.
+            if is_meta and cursor.data[cursor.position : cursor.position + 2] != _META_GROUP_BYTES:
+                return None
             tag, vr, length = self._element_head()
             if tag == _ITEM_END:
-                return None
-            if tag >> 16 > last_group:
-                cursor.position = start
                 return None
             if tag in _PIXEL_TAGS and depth == 0:
                 return cursor.position, length
