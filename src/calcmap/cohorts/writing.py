@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from scipy import ndimage
 from calcmap.core.errors import ConfigError
 from calcmap.core.volume import BoolArray, Float64Array, Int16Array, Label, Labels, UInt8Array, Volume
 from calcmap.io.cases import Case, load_case_arrays, write_case
+from calcmap.io.ct_writing import CtHeader, write_ct_series
+from calcmap.io.nifti import write_labels
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.rules import get_profile
 from calcmap.simulation.patient import Recipe, SimulatedPatient, patient_seed, simulate_patient
@@ -161,6 +164,26 @@ def _simulate_one(order: SimulationOrder, number: int, folder: Path) -> None:
         _write_dicom(patient, folder, name=name)
     else:
         _write_labelled(patient.volume, patient.labels, folder, case=_simulated_case(patient, name))
+
+
+def _write_dicom(patient: SimulatedPatient, folder: Path, *, name: str) -> None:
+    """Write a patient as a DICOM study of one attenuation CT, and the truth beside it, out of the study's folder."""
+    facts = patient.facts
+    header = CtHeader(
+        seed=name,
+        patient_id=name,
+        patient_sex=facts.sex,
+        patient_age_years=round(facts.age_years),
+        description="CT AC simulated",
+        kvp=facts.acquisition.kvp,
+        slice_thickness_mm=facts.acquisition.thickness_mm,
+    )
+    write_ct_series(patient.volume, folder / "dicom", header=header)
+    truth = folder / "truth"
+    truth.mkdir()
+    write_labels(patient.labels, truth / "labels.nii.gz")
+    text = json.dumps({"id": name, "simulated": True, "facts": asdict(facts)}, indent=1)
+    (truth / "truth.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _simulated_case(patient: SimulatedPatient, name: str) -> Case:

@@ -40,6 +40,7 @@ def export_run(run: Path, out: Path | None = None, *, use_last: bool = False) ->
     network = build_network(_without_start(config))
     network.load_state_dict(content["network"])
     path = out or run / f"{config.task.value}.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {
         "task": config.task.value,
         "stride": str(network.config.stride),
