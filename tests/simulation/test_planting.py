@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -10,11 +9,13 @@ from scipy import ndimage
 from calcmap.core.errors import ConfigError, GridMismatchError, UnfitScanError
 from calcmap.core.result import CalciumClass
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
-from calcmap.simulation.backgrounds import VariationRecipe, estimate_fwhm_mm, vary_background
+from calcmap.io.cases import load_case_arrays
+from calcmap.simulation.backgrounds import VariationRecipe, erase_calcium, estimate_fwhm_mm, vary_background
 from calcmap.simulation.planting import (
     Background,
     PlantedScan,
     PlantingRecipe,
+    _is_coronary,
     plant_calcium,
     plant_case,
     plant_cohort,
@@ -22,8 +23,8 @@ from calcmap.simulation.planting import (
 )
 from calcmap.simulation.plaque_sites import CORONARY_SHARE
 
-SPACING = (4.0, 1.2, 1.2)
-STILL = VariationRecipe(p_smooth=0, p_sharpen=0, p_noise=0, hu_offset_sd=0, size_factor=(1.0, 1.0))
+SPACING = (4.0, 1.5, 1.5)
+REAL_CASES = ("acrin042", "acrinflt013", "lidc0028", "lidc0293", "lidc0306", "lidc0350", "lungdx_A0001")
 
 
 def tiny_heart(spacing: tuple[float, float, float] = SPACING) -> tuple[Volume, Labels]:
@@ -84,7 +85,7 @@ def test_the_score_stays_in_the_drawn_category(
 
 
 def test_a_zero_score_can_come_with_much_noncoronary_calcium(phantom: tuple[Volume, Labels]) -> None:
-    recipe = PlantingRecipe(category_weights=(1, 0, 0, 0), p_no_noncoronary=0, p_heavy_noncoronary=1, p_root=1)
+    recipe = PlantingRecipe(category_weights=(1, 0, 0, 0), p_no_noncoronary=0, p_root=1, p_motion=0)
     scan = plant_calcium(*phantom, recipe=recipe, rng=np.random.default_rng(4))
     assert scan.agatston == 0
     assert not (scan.labels.labels_zyx == Label.CORONARY).any()
@@ -109,12 +110,12 @@ def test_a_four_pixel_lesion_scores_by_hand() -> None:
 
 def test_natural_calcium_keeps_its_label_and_counts(phantom: tuple[Volume, Labels]) -> None:
     hu, labels_zyx = phantom[0].ct_hu_zyx.copy(), phantom[1].labels_zyx.copy()
-    hu[18, 70:73, 100:103], labels_zyx[18, 70:73, 100:103] = 300, Label.CORONARY
+    hu[18, 58:61, 78:81], labels_zyx[18, 58:61, 78:81] = 300, Label.CORONARY
     volume, labels = Volume(hu, phantom[0].grid), Labels(labels_zyx, phantom[0].grid)
     recipe = PlantingRecipe(category_weights=(1, 0, 0, 0), p_no_noncoronary=1, hard_negatives_mean=0)
     scan = plant_calcium(volume, labels, recipe=recipe, rng=np.random.default_rng(0))
     assert (scan.labels.labels_zyx == labels_zyx).all()
-    assert scan.agatston == pytest.approx(9 * 1.44 * 3 * 4 / 3)
+    assert scan.agatston == pytest.approx(9 * 2.25 * 3 * 4 / 3)
 
 
 def test_decoys_reach_130_hu_and_stay_heart(phantom: tuple[Volume, Labels]) -> None:
@@ -137,9 +138,10 @@ def test_plaque_facts_say_where_the_labels_are(phantom: tuple[Volume, Labels]) -
 
 
 def test_a_cohort_is_the_same_in_any_order_and_length(phantom: tuple[Volume, Labels]) -> None:
+    recipe = PlantingRecipe(category_weights=(0, 1, 0, 0))
     first, second = Background("first", *phantom), Background("second", *phantom)
-    cohort = {(c.background, c.index): c.scan for c in plant_cohort([first, second], 2, 7)}
-    alone = plant_case(second, 1, 7).scan
+    cohort = {(c.background, c.index): c.scan for c in plant_cohort([first, second], 2, 7, recipe)}
+    alone = plant_case(second, 1, 7, recipe).scan
     assert (cohort["second", 1].volume.ct_hu_zyx == alone.volume.ct_hu_zyx).all()
     assert (cohort["second", 1].labels.labels_zyx == alone.labels.labels_zyx).all()
     assert not np.array_equal(cohort["first", 0].labels.labels_zyx, cohort["first", 1].labels.labels_zyx)
@@ -185,17 +187,17 @@ def test_variation_keeps_padding_and_scales_the_patient(phantom: tuple[Volume, L
     volume, labels = vary_background(Volume(hu, phantom[0].grid), phantom[1], np.random.default_rng(0), recipe)
     assert (volume.ct_hu_zyx[:, :3] == -3024).all()
     assert volume.ct_hu_zyx[:, 3:].min() >= -1024
-    assert volume.spacing_mm_zyx == pytest.approx((4.0, 1.32, 1.32))
+    assert volume.spacing_mm_zyx == pytest.approx((4.0, 1.65, 1.65))
     assert labels.grid.is_same_as(volume.grid)
 
 
 def test_natural_labels_follow_the_varied_image(phantom: tuple[Volume, Labels]) -> None:
     hu, labels_zyx = phantom[0].ct_hu_zyx.copy(), phantom[1].labels_zyx.copy()
-    hu[18, 70, 100], labels_zyx[18, 70, 100] = 140, Label.CORONARY
+    hu[18, 58, 78], labels_zyx[18, 58, 78] = 140, Label.CORONARY
     recipe = VariationRecipe(1, (0.9, 0.9), p_noise=0, hu_offset_sd=0)
     pair = Volume(hu, phantom[0].grid), Labels(labels_zyx, phantom[0].grid)
     _, varied = vary_background(*pair, np.random.default_rng(0), recipe)
-    assert varied.labels_zyx[18, 70, 100] == Label.HEART
+    assert varied.labels_zyx[18, 58, 78] == Label.HEART
 
 
 @pytest.mark.parametrize("fwhm_mm", [1.2, 1.6, 2.2])
@@ -209,24 +211,34 @@ def test_blur_is_read_off_the_skin(fwhm_mm: float) -> None:
     assert estimate_fwhm_mm(volume, limits_mm=(0.5, 4.0)) == pytest.approx(fwhm_mm, rel=0.25)
 
 
-def load_real(folder: Path) -> tuple[Volume, Labels]:
-    """Return a real NIfTI case; RAS files become LPS by flipping both in-plane axes."""
-    arrays = []
-    for name in ("ct", "labels"):
-        image = nib.as_closest_canonical(nib.load(folder / f"{name}.nii.gz"))
-        arrays.append(np.asanyarray(image.dataobj).transpose(2, 1, 0)[:, ::-1, ::-1])
-        spacing = tuple(float(mm) for mm in image.header.get_zooms()[2::-1])
-    grid = grid_from_spacing(arrays[0].shape, spacing)
-    return (
-        Volume(np.rint(arrays[0]).astype(np.int16), grid),
-        Labels(np.ascontiguousarray(arrays[1]).astype(np.uint8), grid),
-    )
+def test_the_faint_rim_of_one_plaque_does_not_split_another_lesion(phantom: tuple[Volume, Labels]) -> None:
+    coronary, noncoronary = np.zeros((2, 1, 5, 5), dtype=np.float32)
+    noncoronary[0, 1:4, 1:4] = 400
+    coronary[0, 2, 3] = 410
+    is_calcium = noncoronary > 0
+    assert not _is_coronary(coronary, noncoronary, is_calcium)[is_calcium].any()
+    coronary[0, 1:4, 2:4] = 800
+    assert (_is_coronary(coronary, noncoronary, is_calcium)[0, 2, 1:4] == [False, True, True]).all()
+
+
+def test_erasing_leaves_heart_tissue_and_no_label(phantom: tuple[Volume, Labels]) -> None:
+    hu, labels_zyx = phantom[0].ct_hu_zyx.copy(), phantom[1].labels_zyx.copy()
+    hu[18, 58:62, 78:82] = 500
+    labels_zyx[18, 58:60, 78:82], labels_zyx[18, 60:62, 78:82] = Label.CORONARY, Label.NONCORONARY
+    pair = Volume(hu, phantom[0].grid), Labels(labels_zyx, phantom[0].grid)
+    volume, labels = erase_calcium(*pair, np.random.default_rng(0))
+    assert (labels.labels_zyx == phantom[1].labels_zyx).all()
+    hole = volume.ct_hu_zyx[18, 58:62, 78:82]
+    assert hole.mean() == pytest.approx(45, abs=8)
+    assert 3 < hole.std() < 15
+    assert pair[0].ct_hu_zyx[18, 58, 78] == 500
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("case", ["acrinflt013", "lidc0028", "lidc0293", "lidc0306", "lidc0350", "lungdx_A0001"])
+@pytest.mark.parametrize("case", REAL_CASES)
 def test_calcium_planted_into_a_real_scan_lies_where_calcium_can_be(shared_data: Path, case: str) -> None:
-    volume, labels = load_real(shared_data / "real_ct" / case)
+    volume, labels, _ = load_case_arrays(shared_data / "real_ct" / case)
+    volume, labels = erase_calcium(volume, labels, np.random.default_rng(0))
     recipe = PlantingRecipe(category_weights=(0, 0, 0, 1), p_no_noncoronary=0)
     scan = plant_calcium(volume, labels, recipe=recipe, rng=np.random.default_rng(0))
     soft = ndimage.gaussian_filter(volume.ct_hu_zyx.astype(np.float32), (0, 1.5, 1.5))

@@ -33,6 +33,8 @@ THICKENED_BELOW_MM = 3.5
 SKIN_STEP_HU = 500.0
 EDGE_REACH_MM = 5.0
 N_NOISE_SLICES = 8
+ERASE_REACH_MM = 4.0
+ERASE_ABOVE_HU = 75
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class VariationRecipe:
         Average thin slices (increment below 3.5 mm) to about 5 mm, from a random first slice.
     hu_offset_sd : float
         Spread of the offset of soft tissue; air stays.
+    p_erase : float
+        Natural calcium that is labelled is replaced by soft tissue and noise, so that a calcified scan serves as a
+        background for every score.
     size_factor : (float, float)
         Factor on the in-plane spacing: a larger or smaller patient.
 
@@ -68,6 +73,7 @@ class VariationRecipe:
     noise_sd_hu: tuple[float, float] = (3.0, 16.0)
     p_thicken: float = 0.5
     hu_offset_sd: float = 4.0
+    p_erase: float = 0.5
     size_factor: tuple[float, float] = (0.85, 1.15)
 
     def __post_init__(self) -> None:
@@ -119,6 +125,9 @@ def vary_background(
     labels.check_on(volume)
     labels_zyx, grid = labels.labels_zyx, volume.grid
     is_padding = volume.ct_hu_zyx < PADDING_BELOW_HU
+    if (labels_zyx >= Label.CORONARY).any() and rng.random() < recipe.p_erase:
+        volume, labels = erase_calcium(volume, labels, rng)
+        labels_zyx = labels.labels_zyx
     hu = np.maximum(volume.ct_hu_zyx, np.int16(-1024)).astype(np.float32)
     if grid.spacing_mm_zyx[0] < THICKENED_BELOW_MM and rng.random() < recipe.p_thicken:
         factor = round(THICK_SLICE_MM / grid.spacing_mm_zyx[0])
@@ -136,6 +145,38 @@ def vary_background(
     affine[:3, :2] *= rng.uniform(*recipe.size_factor)
     grid = Grid(out_hu.shape, affine)
     return Volume(out_hu, grid), Labels(labels_zyx, grid)
+
+
+def erase_calcium(volume: Volume, labels: Labels, rng: np.random.Generator) -> tuple[Volume, Labels]:
+    """Return the scan with its labelled calcium, and the bright blur about it, replaced by surrounding tissue.
+
+    Every slice is filled with the mean of its unlabelled neighbourhood and noise of the heart's own spread. Streaks
+    that calcium threw farther than 4 mm stay. Labels 2 become heart; labels 3 do so near it.
+    """
+    hu_zyx, labels_zyx = volume.ct_hu_zyx.copy(), labels.labels_zyx.copy()
+    spacing = volume.spacing_mm_zyx
+    noise_sd = _noise_sd(hu_zyx, labels_zyx)
+    for k in np.flatnonzero((labels_zyx >= Label.CORONARY).any(axis=(1, 2))):
+        is_calcium = labels_zyx[k] >= Label.CORONARY
+        reach = ndimage.distance_transform_edt(~is_calcium, sampling=spacing[1:]) <= ERASE_REACH_MM
+        is_hole = is_calcium | (reach & (hu_zyx[k] > ERASE_ABOVE_HU))
+        sigma = [ERASE_REACH_MM / mm for mm in spacing[1:]]
+        is_tissue = (~is_hole & (hu_zyx[k] > -300)).astype(np.float32)
+        mean = ndimage.gaussian_filter(is_tissue * hu_zyx[k], sigma) / (
+            ndimage.gaussian_filter(is_tissue, sigma) + 1e-6
+        )
+        grain = _noise((1, *is_hole.shape), spacing, rng, noise_sd)[0]
+        hu_zyx[k][is_hole] = np.rint(mean + grain)[is_hole].astype(np.int16)
+        share = ndimage.gaussian_filter((labels_zyx[k] == Label.HEART).astype(np.float32), sigma)
+        in_heart = (labels_zyx[k] == Label.CORONARY) | (share > 0.3)
+        labels_zyx[k][is_calcium] = np.where(in_heart, Label.HEART, Label.BACKGROUND)[is_calcium]
+    return Volume(hu_zyx, volume.grid), Labels(labels_zyx, labels.grid)
+
+
+def _noise_sd(hu_zyx: Int16Array, labels_zyx: UInt8Array) -> float:
+    """Return the spread of neighbouring voxels in the heart's soft tissue, robust against edges; HU."""
+    step = (hu_zyx[:, :, 3:].astype(np.float32) - hu_zyx[:, :, :-3])[labels_zyx[:, :, 3:] == Label.HEART]
+    return float(1.4826 * np.median(np.abs(step)) / np.sqrt(2)) if len(step) else 10.0
 
 
 def estimate_fwhm_mm(volume: Volume, *, limits_mm: tuple[float, float]) -> float:

@@ -37,11 +37,14 @@ MATERIAL_HU = 20.0
 """A voxel belongs to a plaque that adds at least this much to it."""
 CORE_HU = 60.0
 """A component belongs to a plaque that adds at least this much somewhere in it."""
+MINOR_SHARE = 0.3
 BONE_HU = 160.0
 """Unlabelled voxels above this before planting are bone (noise seldom reaches it)."""
 SCORE_RANGES = ((0.0, 0.0), (2.0, 100.0), (101.0, 400.0), (401.0, 2500.0))
 """Agatston scores aimed at by category (Miller et al. 2023); 2 rather than 1 so that one pixel counts."""
 MAX_DRAWS = 60
+GROWTH = 1.045
+"""Plaques grow from draw to draw, so that a score that small ones cannot reach is reached at last."""
 KEEP_LOST = 0.1
 """Share kept of the plaques that blur away: the faint stains below 130 HU that scans without a score also have."""
 CROP_MARGIN_MM = ((25.0, 40.0), (15.0, 70.0), (30.0, 30.0))
@@ -82,7 +85,7 @@ class PlantingRecipe:
     """
 
     category_weights: tuple[float, float, float, float] = (0.3, 0.25, 0.2, 0.25)
-    coronary_median_mm3: tuple[float, float, float] = (3.0, 4.5, 8.0)
+    coronary_median_mm3: tuple[float, float, float] = (1.0, 1.5, 2.2)
     p_no_noncoronary: float = 0.25
     p_heavy_noncoronary: float = 0.3
     p_root: float = 0.5
@@ -94,7 +97,7 @@ class PlantingRecipe:
     p_node: float = 0.15
     p_motion: float = 0.75
     hard_negatives_mean: float = 2.0
-    fwhm_mm: tuple[float, float] = (0.9, 2.4)
+    fwhm_mm: tuple[float, float] = (0.9, 3.2)
     variation: VariationRecipe = field(default_factory=VariationRecipe)
 
     def __post_init__(self) -> None:
@@ -314,8 +317,9 @@ def _plant_coronary(
         is_lost = canvas.agatston <= before
         if canvas.agatston > high or (is_lost and rng.random() >= KEEP_LOST):
             canvas.add(rendered, CalciumClass.CORONARY, sign=-1)
-            median_mm3 *= 1.2 if is_lost else 0.8
+            median_mm3 *= GROWTH if is_lost else 0.8
             continue
+        median_mm3 *= GROWTH
         planted.append((drawn, rendered))
         if canvas.agatston >= target:
             break
@@ -325,7 +329,7 @@ def _plant_coronary(
 def _draw_foci(category: int, rng: np.random.Generator) -> list[tuple[Site, float]]:
     """Return diseased places (branch, 0 proximal to 1 distal); more of them in higher categories."""
     sites, shares = list(CORONARY_SHARE), np.array(list(CORONARY_SHARE.values()))
-    n = 1 + int(rng.poisson((0.8, 2.0, 4.0)[category - 1]))
+    n = 1 + int(rng.poisson((1.0, 3.0, 8.0)[category - 1]))
     return [(sites[k], float(rng.beta(1.2, 2.0))) for k in rng.choice(len(sites), n, p=shares / shares.sum())]
 
 
@@ -396,12 +400,8 @@ class _Canvas:
         hu_zyx, labels_zyx = volume.ct_hu_zyx.copy(), labels.labels_zyx.copy()
         new_hu = self._rounded(slice(None))
         hu_zyx[self.window] = np.where(volume.ct_hu_zyx[self.window] < -1100, hu_zyx[self.window], new_hu)
-        part = labels_zyx[self.window]
-        for kind, label in (
-            (CalciumClass.NONCORONARY, Label.NONCORONARY),
-            (CalciumClass.CORONARY, Label.CORONARY),
-        ):
-            part[self._claimed(kind, slice(None))] = label
+        truth = self._truth(slice(None))
+        labels_zyx[self.window] = np.where(truth > 0, truth, self.natural_zyx)
         return hu_zyx, labels_zyx
 
     def facts(
@@ -439,28 +439,53 @@ class _Canvas:
         total = self.hu_zyx[part] + sum(field[part] for field in self.added.values())
         return np.asarray(np.rint(np.clip(total, -1024, 3071)), dtype=np.int16)
 
-    def _claimed(self, kind: CalciumClass, part: slice) -> BoolArray:
-        """Return voxels of a slice range that an expert would give to the planted plaques of a class."""
-        own = self.added[kind][part]
-        other = next(field for other_kind, field in self.added.items() if other_kind is not kind)[part]
-        is_candidate = (own >= MATERIAL_HU) & (own >= other) & (self.hu_zyx[part] < BONE_HU)
-        is_candidate &= self.natural_zyx[part] < Label.CORONARY
-        if not is_candidate.any():
-            return is_candidate
-        is_candidate &= self._rounded(part) >= CALCIUM_HU
+    def _truth(self, part: slice) -> UInt8Array:
+        """Return the planted calcium's labels (0, 2 or 3) in a slice range, as an expert would draw them."""
+        coronary = self.added[CalciumClass.CORONARY][part]
+        noncoronary = self.added[CalciumClass.NONCORONARY][part]
+        own = np.maximum(coronary, noncoronary)
+        truth = np.zeros(own.shape, dtype=np.uint8)
+        where = ndimage.find_objects((own >= MATERIAL_HU).astype(np.uint8))
+        if not where:
+            return truth
+        box = where[0]
+        is_candidate = (own[box] >= MATERIAL_HU) & (self.hu_zyx[part][box] < BONE_HU)
+        is_candidate &= (self.natural_zyx[part][box] < Label.CORONARY) & (self._rounded(part)[box] >= CALCIUM_HU)
         components, n = ndimage.label(is_candidate, np.ones((3, 3, 3)))
         keep = np.zeros(n + 1, dtype=bool)
-        keep[components[is_candidate & (own >= CORE_HU)]] = True
-        return np.asarray(keep[components])
+        keep[components[is_candidate & (own[box] >= CORE_HU)]] = True
+        is_coronary = _is_coronary(coronary[box], noncoronary[box], keep[components])
+        truth[box] = np.where(is_coronary, Label.CORONARY, Label.NONCORONARY) * keep[components]
+        return truth
 
     def _score(self, first: int, last: int) -> None:
         part = slice(first, last)
-        is_coronary = (self.natural_zyx[part] == Label.CORONARY) | self._claimed(CalciumClass.CORONARY, part)
+        is_coronary = (self.natural_zyx[part] == Label.CORONARY) | (self._truth(part) == Label.CORONARY)
         for k in range(last - first):
             self.slice_scores[first + k] = 0.0
             if is_coronary[k].any():
                 hu = self._rounded(slice(first + k, first + k + 1))[0]
                 self.slice_scores[first + k] = slice_agatston(hu, is_coronary[k], self.spacing_mm_zyx)
+
+
+def _is_coronary(coronary_hu: Float32Array, noncoronary_hu: Float32Array, is_calcium: BoolArray) -> BoolArray:
+    """Tell which calcium voxels are coronary: the greater contribution decides, then the lesion.
+
+    A lesion of one slice to which one class gives less than `MINOR_SHARE` belongs to the other class as a whole: nobody
+    draws the faint rim of one plaque around another.
+    """
+    is_coronary = coronary_hu >= noncoronary_hu
+    in_slice = np.zeros((3, 3, 3))
+    in_slice[1] = 1
+    lesions, n = ndimage.label(is_calcium, in_slice)
+    if n == 0:
+        return is_coronary
+    own, other = (
+        np.bincount(lesions.ravel(), np.clip(hu, 0, None).ravel(), n + 1) for hu in (coronary_hu, noncoronary_hu)
+    )
+    share = own / np.maximum(own + other, 1e-6)
+    is_coronary = np.where(share[lesions] >= 1 - MINOR_SHARE, True, is_coronary)
+    return np.asarray(np.where(share[lesions] <= MINOR_SHARE, False, is_coronary))
 
 
 def slice_agatston(hu_yx: Int16Array, is_calcium_yx: BoolArray, spacing_mm_zyx: tuple[float, float, float]) -> float:

@@ -79,7 +79,7 @@ MOTION_MM = {
 PEAK_HU = (200.0, 1600.0)
 PEAK_MEDIAN_HU, PEAK_LOG_SD = 560.0, 0.5
 CORONARY_VOLUME_LOG_SD = 1.35
-CORONARY_VOLUME_LIMITS_MM3 = (0.5, 450.0)
+CORONARY_VOLUME_LIMITS_MM3 = (0.4, 300.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def draw_coronary(
     drawn = median_volume_mm3 * np.exp(rng.normal(0, CORONARY_VOLUME_LOG_SD))
     volume_mm3 = float(np.clip(drawn, *CORONARY_VOLUME_LIMITS_MM3))
     length_mm = float(np.clip(2.0 * volume_mm3**0.42 * np.exp(rng.normal(0, 0.3)), 1.2, 22.0))
-    place = float(np.clip(around + rng.normal(0, 0.06), 0.02, 0.98))
+    place = float(np.clip(around + rng.normal(0, 0.1), 0.02, 0.98))
     near, far = RADIUS_MM[site]
     radius_mm = (near + (far - near) * place) * rng.uniform(0.85, 1.15)
     middle_mm = np.clip(place * length_all_mm, length_mm / 2, max(length_all_mm - length_mm / 2, length_mm / 2))

@@ -51,7 +51,7 @@ COURSES_XYZ: dict[str, tuple[Vessel, tuple[tuple[float, float, float], ...]]] = 
             (-0.30, 0.25, -0.56),
         ),
     ),
-    "PDA": (Vessel.RCA, ((-0.30, 0.25, -0.56), (-0.14, 0.20, -0.66), (0.06, 0.02, -0.78), (0.25, -0.18, -0.86))),
+    "PDA": (Vessel.RCA, ((-0.30, 0.25, -0.56), (-0.14, 0.20, -0.66), (0.04, 0.05, -0.76), (0.14, -0.08, -0.82))),
 }
 """Vessel and course of each coronary branch, proximal end first."""
 ON_THE_SURFACE = ("diagonal", "marginal", "PDA")
@@ -302,7 +302,7 @@ def _trace_aorta(
 
 def _circle_cost(center_mm_zyx: Float64Array, states: Float64Array, evidence: _Evidence) -> Float64Array:
     """Return each circle's (dy, dx, radius) misfit: uneven tissue within less the drop of HU across the border."""
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     ring_yx = np.stack([np.sin(angle), np.cos(angle)], axis=1)
 
     def ring(radius_mm: Float64Array) -> Float64Array:
