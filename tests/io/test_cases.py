@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calcmap.core.errors import GridMismatchError, InputError
+from calcmap.core.errors import ConfigError, GridMismatchError, InputError
 from calcmap.core.volume import Labels, Volume, grid_from_spacing
-from calcmap.io.cases import Case, load_case_arrays, read_case, write_case
+from calcmap.io.cases import Case, find_cases, load_case_arrays, read_case, write_case
 
 GRID = grid_from_spacing((4, 5, 6), (3.0, 0.7, 0.6), origin_lps_mm=(-10.0, 20.0, -30.0))
 CASE = Case(id="a", source="made here", licence="none", site="north", reference_range=(1.0, 2.5), extra={"kvp": 120})
@@ -64,6 +64,15 @@ def test_a_case_without_ct_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ct.nii.gz").unlink()
     with pytest.raises(InputError, match="neither"):
         load_case_arrays(tmp_path)
+
+
+def test_cases_are_found_in_depth_and_their_absence_is_said(tmp_path: Path) -> None:
+    for name in ("b/two", "a/one"):
+        write_case(tmp_path / name, _volume(), _labels(), CASE)
+    assert [folder.name for folder in find_cases([tmp_path])] == ["one", "two"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ConfigError, match="none"):
+        find_cases([tmp_path / "none"])
 
 
 @pytest.mark.real_data

@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from calcmap.core.errors import InputError, UnreadableFileError
 from calcmap.core.scan import Scan
+from calcmap.io.choosing import choose_series
 from calcmap.io.finding import find_studies
 from calcmap.io.reading import load_scan, read_single_ct
 from ct_series import HEADER, ct_images, save, save_with_directory, small_ct
@@ -261,7 +262,11 @@ def test_an_enhanced_ct_gives_the_same_volume(tmp_path: Path, syntax: str | None
     image = _enhanced(ct_images(), order=order)
     if syntax is not None:
         image.compress(syntax, generate_instance_uid=False)
-    scan = read_single_ct(save([image], tmp_path))
+    (study,) = find_studies([save([image], tmp_path)])
+    choice = choose_series(study)
+    assert choice.chosen is not None
+    assert (choice.chosen.n_images, "slices lie 3 mm apart" in choice.chosen.reason) == (24, True)
+    scan = load_scan(study, choice.chosen.series_uid)
     assert np.array_equal(scan.volume.ct_hu_zyx, small_ct().ct_hu_zyx)
     assert scan.volume.grid.is_same_as(small_ct().grid)
     assert scan.acquisition.slice_thickness_mm == 3.0
