@@ -14,6 +14,7 @@ from calcmap.core.scan import QualityFlag, Severity
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.report import drawing
 from calcmap.report.overview import (
+    CALCIUM_NOT_SHOWN,
     MAX_SLICES,
     NO_CALCIUM,
     WIDTH_PX,
@@ -193,6 +194,8 @@ def test_a_refusal_says_why_and_shows_no_score(written: list[str]) -> None:
     assert "No score is given." in text
     assert "the lowest slice holds 60% of the heart's largest cross-section, expected none" in text
     assert "Agatston" not in text
+    assert "coronary calcium" not in text
+    assert CALCIUM_NOT_SHOWN in text
     assert DISCLAIMER in text
 
 

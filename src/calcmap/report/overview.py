@@ -34,6 +34,7 @@ FLAG_PX = 31
 CAPTION_TEXT_PX = 15
 COVERAGE_PX = 270
 LEGEND_PX = 122
+CALCIUM_NOT_SHOWN = "Without a score no calcium is marked."
 NO_CALCIUM = "0 - no coronary calcium found"
 WINDOW = f"L {planes.WINDOW_LEVEL_HU:g} W {planes.WINDOW_WIDTH_HU:g} HU"
 PNG_COMPRESSION = 2
@@ -321,7 +322,9 @@ def _side_panel(
     panel.paste(coronal, (0, 0))
     panel.paste(sagittal, (0, COVERAGE_PX + GAP_PX))
     top = 2 * (COVERAGE_PX + GAP_PX)
-    if labels is not None:
+    if result.coronary is None:
+        draw_text(draw, (0, top + 15), CALCIUM_NOT_SHOWN, 16, drawing.DIM, anchor="lm")
+    elif labels is not None:
         _legend(draw, top)
     for i, line in enumerate(facts):
         indent = 18 if line.startswith(" ") else 0
