@@ -293,8 +293,8 @@ def _draw_coronary(rng: np.random.Generator, branches: tuple[CoronaryBranch, ...
     part = slice(middle - max(half, 1), middle + max(half, 1) + 1)
     if half < 1:
         part = slice(max(middle - 1, 0), max(middle - 1, 0) + 3)
-    peak = float(np.clip(560 * np.exp(rng.normal(0, 0.5)), 180, 1450))
-    thickness = float(np.clip(0.5 * volume_mm3 ** (1 / 3) * rng.uniform(0.7, 1.3), 0.45, 2.8))
+    peak = float(np.clip(680 * np.exp(rng.normal(0, 0.45)), 180, 1450))
+    thickness = float(np.clip(0.6 * volume_mm3 ** (1 / 3) * rng.uniform(0.7, 1.3), 0.45, 2.8))
     return wall_deposit(
         rng, tissue=Tissue.CORONARY, place=branch.name, curve_mm=branch.points_mm[part],
         radius_mm=branch.radius_mm[part], size=PlateSize(volume_mm3, thickness, peak),

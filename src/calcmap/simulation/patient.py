@@ -302,7 +302,7 @@ def _add_deposits(
     factor = calcium_factor(acquisition.kvp)
     for deposit in deposits:
         heading = rng.normal(0, 1, 3) * [1.0, 1.0, 0.6]
-        path = acquisition.motion_mm * rng.uniform(0.1, 1.0) * heading / np.linalg.norm(heading)
+        path = acquisition.motion_mm * rng.uniform(0.05, 0.85) * heading / np.linalg.norm(heading)
         blur = Blur(acquisition.psf_sigma_mm, acquisition.thickness_mm, (path[0], path[1], path[2]))
         found = seen_by_scanner(scaled_to_kvp(deposit, factor=factor), axes=axes, blur=blur)
         if found is not None:
@@ -315,7 +315,8 @@ def _add_deposits(
 def _back_mm(thorax: Thorax) -> float:
     """Return y of the skin of the back."""
     hu = thorax.canvas.hu
-    rows = np.flatnonzero((hu[len(hu) // 2] > -400).sum(axis=1) > 20)
+    # a row that crosses 30 mm of body is no stray pixel of skin
+    rows = np.flatnonzero((hu[len(hu) // 2] > -400).sum(axis=1) * thorax.canvas.step_mm > 30)
     y: Float64Array = thorax.canvas.axes_mm_zyx[1]
     return float(y[rows[-1]])
 
