@@ -111,6 +111,15 @@ class NeighbourConvLstm(nn.Module):
 
     The part of the gates that depends on a slice alone is computed once per slice and shared by every window it
     stands in.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the features, in and out.
+    hidden : int
+        Hidden channels of each direction.
+    reach : int
+        Neighbours on each side; slices farther away do not change the output.
     """
 
     def __init__(self, channels: int, hidden: int, *, reach: int) -> None:
@@ -136,20 +145,31 @@ class NeighbourConvLstm(nn.Module):
 
 
 class ConvLstmCell(nn.Module):
-    """A convolutional LSTM cell without peepholes (Shi et al. 2015), its input gates kept apart.
+    """A convolutional LSTM cell without peepholes, its input gates kept apart.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of what comes in.
+    hidden : int
+        Channels of hidden state and memory.
 
     Notes
     -----
-    Peepholes are left out, as most public code does; the forget gate starts at a bias of one.
+    Peepholes are left out, as most public code does. The forget gate starts at a bias of one, so that memory is kept
+    until training says otherwise (our choice, a common one).
+
+    References
+    ----------
+    .. [1] Shi et al., Adv Neural Inf Process Syst 2015;28:802-810.
     """
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.input_gates = nn.Conv2d(channels, 4 * hidden, kernel_size=3, padding=1)
         self.hidden_gates = nn.Conv2d(hidden, 4 * hidden, kernel_size=3, padding=1, bias=False)
-        with torch.no_grad():
-            assert self.input_gates.bias is not None
-            self.input_gates.bias[hidden : 2 * hidden].fill_(1.0)
+        if self.input_gates.bias is not None:  # always there; said for the type checker
+            nn.init.ones_(self.input_gates.bias[hidden : 2 * hidden])
 
     def first(self, gates_schw: Tensor) -> tuple[Tensor, Tensor]:
         """Return hidden state and memory after one slice, from empty ones."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import onnx
 import onnxruntime
 import torch
 
-from calcmap.core.errors import ModelError
+from calcmap.core.errors import ModelError, OutputError
 from calcmap.networks.calcmap_net import CalcMapNet
 
 PARITY_TOLERANCE = 1e-3
@@ -20,34 +22,47 @@ INPUT_NAME, OUTPUT_NAME = "slices", "logits"
 
 
 def export_onnx(network: CalcMapNet, path: Path, *, metadata: dict[str, str]) -> None:
-    """Write a network as one ONNX file with metadata, and check it against torch.
+    """Write a network as one ONNX file with metadata, after checking it against torch.
 
-    The number of slices, rows and columns stays open; rows and columns are multiples of ``network.config.stride``.
+    The number of slices, rows and columns stays open; rows and columns are multiples of ``network.config.stride``. The
+    file is written aside and renamed once the check has passed, so that a network which disagrees is never there.
 
     Parameters
     ----------
     network : CalcMapNet
         Trained network; left in evaluation mode.
     path : Path
-        The file to write.
+        The file to write; its folder is made when absent.
     metadata : dict of str
         Stored in the file: task, sampling, training facts.
 
     Raises
     ------
     ModelError
-        ONNX Runtime's logits differ from torch's by more than `PARITY_TOLERANCE`.
+        ONNX Runtime's logits differ from torch's by more than `PARITY_TOLERANCE`, at the exported size or at another.
+    OutputError
+        The file cannot be written.
     """
     network.eval()
-    side = 2 * network.config.stride
-    example = torch.randn(3, network.config.in_channels, side, side, generator=torch.Generator().manual_seed(0))
+    model = _to_onnx(network)
+    onnx.helper.set_model_props(model, metadata)
+    content = model.SerializeToString()
+    _check_parity(network, content)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _to_onnx(network: CalcMapNet) -> onnx.ModelProto:
     dimension = torch.export.Dim
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with _quiet_exporter():
         program = torch.onnx.export(
             network,
-            (example,),
+            (_example(network, n_slices=3, n_strides=2),),
             dynamo=True,
             dynamic_shapes=({0: dimension("slices", min=1), 2: dimension.AUTO, 3: dimension.AUTO},),
             input_names=[INPUT_NAME],
@@ -56,18 +71,38 @@ def export_onnx(network: CalcMapNet, path: Path, *, metadata: dict[str, str]) ->
         )
     if program is None:
         raise ModelError("torch.onnx.export returned no program")
-    model = program.model_proto
-    onnx.helper.set_model_props(model, metadata)
-    onnx.save_model(model, str(path))
-    _check_parity(network, path, example)
+    return program.model_proto
 
 
-def _check_parity(network: CalcMapNet, path: Path, example: torch.Tensor) -> None:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for n_slices in (1, example.shape[0]):
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silence what the exporter says of its own deprecations and fallbacks, and leave log and warnings as they were."""
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exporter_log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            exporter_log.setLevel(level)
+
+
+def _example(network: CalcMapNet, *, n_slices: int, n_strides: int) -> torch.Tensor:
+    """Return seeded noise of a size that the network takes."""
+    side = n_strides * network.config.stride
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n_slices, network.config.in_channels, side, side, generator=generator)
+
+
+def _check_parity(network: CalcMapNet, content: bytes) -> None:
+    """Raise unless torch and ONNX Runtime agree at sizes other than the exported one too."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for n_slices, n_strides in ((3, 2), (1, 1), (4, 3)):
+        slices_schw = _example(network, n_slices=n_slices, n_strides=n_strides)
         with torch.inference_mode():
-            expected = network(example[:n_slices]).numpy()
-        (found,) = session.run(None, {INPUT_NAME: example[:n_slices].numpy()})
+            expected = network(slices_schw).numpy()
+        (found,) = session.run(None, {INPUT_NAME: slices_schw.numpy()})
         difference = float(np.abs(found - expected).max())
         if difference > PARITY_TOLERANCE:
             raise ModelError(f"ONNX logits differ from torch by {difference:.2g}, expected at most {PARITY_TOLERANCE}")
