@@ -36,7 +36,7 @@ class HeartFrame:
 
 
 def heart_frame(heart_zyx: BoolArray) -> HeartFrame:
-    """Return the frame of a non-empty heart mask."""
+    """Return the frame of a non-empty heart mask; half sizes are at least one voxel."""
     centres, half_sizes = [], []
     for axis in range(3):
         counts = heart_zyx.sum(axis=tuple(other for other in range(3) if other != axis), dtype=np.float64)
@@ -78,10 +78,28 @@ def calcium_network_input(ct_hu_zyx: Int16Array, heart_zyx: BoolArray, frame: He
 
 
 def grow_mask(mask_zyx: BoolArray, *, reach_mm: float, spacing_mm_zyx: tuple[float, float, float]) -> BoolArray:
-    """Return the mask widened in each slice by ``reach_mm``, to the nearest whole pixel."""
-    reach_px = round(reach_mm / min(spacing_mm_zyx[1:]))
-    if reach_px < 1:
+    """Return a mask widened in each slice.
+
+    Parameters
+    ----------
+    mask_zyx : ndarray of bool, shape (slices, rows, columns)
+        Any mask, also an empty one.
+    reach_mm : float
+        How far, rounded to whole pixels for rows and for columns; below half a pixel nothing is added.
+    spacing_mm_zyx : tuple of float
+        Voxel spacing; the first takes no part, since slices are widened each by itself.
+
+    Returns
+    -------
+    ndarray of bool, shape of the mask
+        Every pixel within an ellipse (a disc, where pixels are square) of a pixel of the mask.
+    """
+    rows_px, columns_px = (round(reach_mm / mm) for mm in spacing_mm_zyx[1:])
+    if max(rows_px, columns_px) < 1:
         return mask_zyx.copy()
-    offsets = np.arange(-reach_px, reach_px + 1)
-    disc = (offsets[:, None] ** 2 + offsets[None, :] ** 2) <= reach_px**2
-    return np.asarray(ndimage.binary_dilation(mask_zyx, disc[None]), dtype=np.bool_)
+    dy = np.arange(-rows_px, rows_px + 1)[:, None]
+    dx = np.arange(-columns_px, columns_px + 1)[None, :]
+    # (dy / a)^2 + (dx / b)^2 <= 1 in whole numbers, so that no rounding decides about the pixels on the ellipse.
+    a, b = max(rows_px, 1), max(columns_px, 1)
+    ellipse = (dy * b) ** 2 + (dx * a) ** 2 <= (a * b) ** 2
+    return np.asarray(ndimage.binary_dilation(mask_zyx, ellipse[None]), dtype=np.bool_)

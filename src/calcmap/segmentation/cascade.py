@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import expit
 
+from calcmap.core.errors import ConfigError, ModelError
 from calcmap.core.volume import BoolArray, Float32Array, Label, Labels, UInt8Array, Volume
 from calcmap.segmentation.calcium_input import (
     HEART_REACH_MM,
@@ -28,6 +30,7 @@ from calcmap.segmentation.heart_grid import (
 )
 
 HEART_PROBABILITY = 0.5
+"""A voxel is heart from here on (our choice: neither class is preferred)."""
 BOX_MARGIN_MM = 8.0
 """The calcium network sees this much around the heart: context for calcium at its border (our choice)."""
 MIN_CANDIDATE_HU = 100
@@ -62,12 +65,21 @@ class Cascade:
     ----------
     heart, calcium : Engine
         The networks.
+
+    Raises
+    ------
+    ModelError
+        A network's metadata are not those that `calcmap export` writes.
     """
 
     def __init__(self, heart: Engine, calcium: Engine) -> None:
         self._heart = heart
         self._calcium = calcium
-        self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
+        try:
+            self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
+            self._calcium_reach = int(json.loads(calcium.metadata["network"])["reach"])
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
+            raise ModelError(f"a network file's description of itself is not understood: {error}") from error
 
     @property
     def weights_sha256(self) -> dict[str, str]:
@@ -75,7 +87,7 @@ class Cascade:
         return {"heart": self._heart.sha256, "calcium": self._calcium.sha256}
 
     def segment(self, volume: Volume) -> Segmentation:
-        """Return heart and calcium labels of a CT."""
+        """Return heart and calcium labels of a CT; all background where no heart is found."""
         started = time.perf_counter()
         heart_zyx, box = self.find_heart(volume)
         seconds = {"heart": time.perf_counter() - started}
@@ -105,7 +117,7 @@ class Cascade:
         candidate = near_heart & (ct_hu_zyx >= MIN_CANDIDATE_HU)
         labels_zyx = np.where(heart, np.uint8(Label.HEART), np.uint8(Label.BACKGROUND))
         frame = heart_frame(heart)
-        for first, last in runs_of_slices(np.asarray(candidate.any(axis=(1, 2))), neighbours=1):
+        for first, last in runs_of_slices(np.asarray(candidate.any(axis=(1, 2))), neighbours=self._calcium_reach):
             channels = calcium_network_input(ct_hu_zyx[first:last], heart[first:last], frame.seen_from((first, 0, 0)))
             found = self._calcium.logits(channels).argmax(axis=1)  # 0 background, 1 coronary, 2 noncoronary
             here = candidate[first:last]
@@ -117,6 +129,18 @@ class Cascade:
 
 def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, threads: int | None = None) -> Cascade:
     """Return the cascade, with the shipped networks unless others are named.
+
+    Parameters
+    ----------
+    heart, calcium : Path or None
+        Network files.
+    threads : int or None
+        Cores to use; all that the process may run on when ``None``.
+
+    Returns
+    -------
+    Cascade
+        Both networks loaded.
 
     Raises
     ------
@@ -130,12 +154,15 @@ def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, thre
 
 
 def foreground_probability(logits_schw: Float32Array) -> Float32Array:
-    """Return the softmax probability of class 1 of two."""
-    return np.asarray(1.0 / (1.0 + np.exp(logits_schw[:, 0] - logits_schw[:, 1])), dtype=np.float32)
+    """Return the softmax probability (s, h, w) of class 1 of logits (s, 2, h, w)."""
+    return np.asarray(expit(logits_schw[:, 1] - logits_schw[:, 0]), dtype=np.float32)
 
 
 def largest_component(mask_zyx: BoolArray) -> BoolArray:
-    """Return the largest face-connected part of a mask, its holes filled slice by slice."""
+    """Return the largest face-connected part of a mask, its holes filled slice by slice; an empty mask stays empty.
+
+    Of parts of one size, the one that is met first counts.
+    """
     components, n = ndimage.label(mask_zyx)
     if n == 0:
         return mask_zyx

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,10 +11,13 @@ import numpy as np
 import onnxruntime
 
 from calcmap.core.errors import ModelError
+from calcmap.core.machine import usable_cores
 from calcmap.core.volume import Float32Array
 
 WEIGHTS_FOLDER = "weights"
 HEART_FILE, CALCIUM_FILE = "heart.onnx", "calcium.onnx"
+REQUIRED_METADATA = {"heart": ("stride", "heart_grid"), "calcium": ("stride", "network")}
+"""What a network file has to say of itself, by task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,16 @@ class Engine:
         """Return logits (s, classes, h, w) of slices (s, channels, h, w), padded to the stride and cut back.
 
         Padding repeats the border, so that no edge appears that the scan does not have.
+
+        Parameters
+        ----------
+        slices_schw : ndarray of float32, shape (s, channels, h, w)
+            Consecutive slices, as the network was trained to see them.
+
+        Returns
+        -------
+        ndarray of float32, shape (s, classes, h, w)
+            Raw output; a larger value means a likelier class.
         """
         rows, columns = slices_schw.shape[-2:]
         stride = int(self.metadata["stride"])
@@ -61,6 +73,11 @@ def load_engine(path: Path, *, task: str, threads: int | None = None) -> Engine:
     threads : int or None
         Cores to use; all that the process may run on when ``None``.
 
+    Returns
+    -------
+    Engine
+        Ready to run on the CPU.
+
     Raises
     ------
     ModelError
@@ -71,17 +88,20 @@ def load_engine(path: Path, *, task: str, threads: int | None = None) -> Engine:
     except OSError as error:
         raise ModelError(f"cannot read the {task} network {path}: {error.strerror}") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or usable_cores()
+    options.log_severity_level = 3  # errors only
     # Spinning threads would take the second core from reading and writing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except Exception as error:  # ONNX Runtime's own errors share no other base class
         raise ModelError(f"{path} is not a network that ONNX Runtime can load: {type(error).__name__}") from error
     metadata = dict(session.get_modelmeta().custom_metadata_map)
-    if metadata.get("task") != task or "stride" not in metadata:
+    if metadata.get("task") != task:
         raise ModelError(f"{path} is made for task {metadata.get('task')!r}, expected {task!r}")
+    missing = [key for key in REQUIRED_METADATA[task] if key not in metadata]
+    if missing:
+        raise ModelError(f"{path} does not say {', '.join(missing)}; export it with `calcmap export`")
     return Engine(session, hashlib.sha256(content).hexdigest(), metadata)
 
 

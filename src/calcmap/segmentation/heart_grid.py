@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Volume
+from calcmap.core.errors import ConfigError
+from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Int16Array, Volume
 from calcmap.segmentation.resampling import averaging_weights, resample_separable
 
 AIR_HU = -1000.0
@@ -18,12 +19,33 @@ HEART_WINDOW_HU = (-1000.0, 400.0)
 
 @dataclass(frozen=True)
 class HeartGridConfig:
-    """Sampling of the heart network's input: spacing and size."""
+    """Sampling of the heart network's input.
+
+    Parameters
+    ----------
+    in_plane_mm : float
+        Spacing of rows and columns.
+    slice_mm : float
+        Spacing of slices, about: coarse slices divide the scan's length evenly.
+    size_px : int
+        Rows and columns; the field is ``size_px * in_plane_mm`` wide, centred on the body.
+
+    Raises
+    ------
+    ConfigError
+        A length is not positive, or there are fewer than two pixels.
+    """
 
     in_plane_mm: float = 4.0
     slice_mm: float = 5.0
     size_px: int = 96
-    """Rows and columns; the field is ``size_px * in_plane_mm`` wide, centred on the body."""
+
+    def __post_init__(self) -> None:
+        if min(self.in_plane_mm, self.slice_mm) <= 0 or self.size_px < 2:
+            raise ConfigError(
+                f"heart_grid is {self.in_plane_mm} mm in plane, {self.slice_mm} mm along slices, {self.size_px} px; "
+                "expected lengths above 0 and at least 2 px"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,33 +68,72 @@ class HeartGrid:
 
 
 def to_heart_grid(volume: Volume, config: HeartGridConfig) -> HeartGrid:
-    """Return the CT averaged onto the heart network's grid, centred on the body."""
+    """Return the CT averaged onto the heart network's grid, centred on the body; scanner padding counts as air."""
     positions_zyx = _coarse_positions(volume, config)
+    unpadded_zyx = np.maximum(volume.ct_hu_zyx, np.int16(AIR_HU))
     return HeartGrid(
-        ct_hu_zyx=sample_at(volume.ct_hu_zyx, positions_zyx, outside=AIR_HU),
+        ct_hu_zyx=sample_at(unpadded_zyx, positions_zyx, outside=AIR_HU),
         positions_zyx=positions_zyx,
         shape_zyx=volume.grid.shape_zyx,
     )
 
 
 def sample_at(
-    values_zyx: np.ndarray, positions_zyx: tuple[Float64Array, Float64Array, Float64Array], *, outside: float
+    values_zyx: Int16Array | Float32Array,
+    positions_zyx: tuple[Float64Array, Float64Array, Float64Array],
+    *,
+    outside: float,
 ) -> Float32Array:
-    """Return native values averaged at coarse positions; scanner padding counts as air when values are HU."""
-    weights = tuple(averaging_weights(p, n) for p, n in zip(positions_zyx, values_zyx.shape, strict=True))
-    values = np.maximum(values_zyx, np.asarray(outside, dtype=values_zyx.dtype)) if outside < 0 else values_zyx
-    return resample_separable(values, weights, outside=outside)  # type: ignore[arg-type]
+    """Return native values averaged at coarse positions, as `HeartGrid` holds them.
+
+    Parameters
+    ----------
+    values_zyx : ndarray of int16 or float32, shape (slices, rows, columns)
+        Values on the native grid.
+    positions_zyx : tuple of three ndarrays of float64
+        For each axis, the native index (fractional) of each coarse voxel centre.
+    outside : float
+        Value of coarse voxels that no native voxel reaches.
+
+    Returns
+    -------
+    ndarray of float32, shape (coarse slices, size, size)
+        Means over the coarse voxels.
+    """
+    positions_z, positions_y, positions_x = positions_zyx
+    n_slices, n_rows, n_columns = values_zyx.shape
+    weights_zyx = (
+        averaging_weights(positions_z, n_slices),
+        averaging_weights(positions_y, n_rows),
+        averaging_weights(positions_x, n_columns),
+    )
+    return resample_separable(values_zyx, weights_zyx, outside=outside)
 
 
 def heart_network_input(ct_hu_zyx: Float32Array) -> Float32Array:
-    """Return what the heart network sees, (slices, 1, rows, columns): HU windowed to -1 ... 1."""
+    """Return what the heart network sees, float32 (slices, 1, rows, columns): HU windowed to -1 ... 1."""
     low, high = HEART_WINDOW_HU
     scaled = (np.clip(ct_hu_zyx, low, high) - low) / (high - low) * 2.0 - 1.0
     return scaled[:, None].astype(np.float32)
 
 
 def to_native_grid(prob_zyx: Float32Array, grid: HeartGrid, *, box: tuple[slice, slice, slice]) -> Float32Array:
-    """Return coarse heart probabilities interpolated to the native voxels of ``box``."""
+    """Return coarse heart probabilities interpolated to the native voxels of ``box``.
+
+    Parameters
+    ----------
+    prob_zyx : ndarray of float32, shape of the coarse grid
+        Values from 0 to 1.
+    grid : HeartGrid
+        Where the coarse voxels lie.
+    box : tuple of three slices
+        Native index ranges, with start and stop.
+
+    Returns
+    -------
+    ndarray of float32, shape of the box
+        Linear interpolation; beyond the first and the last coarse centre, their own values.
+    """
     weights = []
     for positions, native in zip(grid.positions_zyx, box, strict=True):
         step = positions[1] - positions[0]
@@ -85,7 +146,7 @@ def to_native_grid(prob_zyx: Float32Array, grid: HeartGrid, *, box: tuple[slice,
 def native_box(
     mask_zyx: BoolArray, grid: HeartGrid, *, margin_mm: float, spacing_mm_zyx: tuple[float, float, float]
 ) -> tuple[slice, slice, slice]:
-    """Return the native index box around a non-empty coarse mask, widened by ``margin_mm`` on every side."""
+    """Return the native index box around a non-empty coarse mask, ``margin_mm`` wider as far as the scan reaches."""
     box = []
     for axis, (positions, n, spacing_mm) in enumerate(
         zip(grid.positions_zyx, grid.shape_zyx, spacing_mm_zyx, strict=True)
