@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,17 @@ LAST, BEST = "last.pt", "best.pt"
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a run stands."""
+    """Where a run stands.
+
+    Parameters
+    ----------
+    step : int
+        Steps done.
+    best_metric : float
+        Best validation metric so far, higher is better; minus infinity before the first.
+    best_step : int
+        Step after which it was reached.
+    """
 
     step: int
     best_metric: float
@@ -46,7 +57,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint.
+    """Return the content of a checkpoint: ``network``, ``optimizer``, ``progress`` and ``config``.
+
+    Nothing but tensors and plain values is unpacked, so that a file from elsewhere cannot run code.
 
     Raises
     ------
@@ -56,15 +69,31 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         The file is not a checkpoint of CalcMap.
     """
     if not path.is_file():
-        raise JobError(f"no checkpoint {path}; a run that never reached its first validation cannot be resumed")
+        raise JobError(f"there is no checkpoint {path}; a run has none before its first validation")
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise ModelError(f"{path} is not a readable checkpoint: {type(error).__name__}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not a checkpoint of CalcMap: it holds a {type(content).__name__}")
     missing = {"network", "optimizer", "progress", "config"} - content.keys()
     if missing:
         raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
     return content
+
+
+def load_network_weights(network: nn.Module, content: dict[str, Any], *, where: Path) -> None:
+    """Put a checkpoint's weights into a network.
+
+    Raises
+    ------
+    ModelError
+        They are weights of a network of another size.
+    """
+    try:
+        network.load_state_dict(content["network"])
+    except RuntimeError as error:
+        raise ModelError(f"{where} holds weights of another network than the settings describe") from error
 
 
 def config_of(content: dict[str, Any], *, where: str) -> TrainConfig:

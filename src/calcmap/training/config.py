@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,7 +19,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Size of the network; see `calcmap.networks.calcmap_net.CalcMapNetConfig`."""
+    """Size of the network; what each field means and may be stands in `calcmap.networks.calcmap_net`."""
 
     level_channels: tuple[int, ...] = (8, 16, 32, 48, 64)
     lstm_level: int = 2
@@ -29,21 +29,55 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Focal loss (Lin et al. 2020), and for the heart a soft Dice beside it."""
+    """Focal loss (Lin et al. 2020), and for the heart a soft Dice beside it.
+
+    Parameters
+    ----------
+    focal_gamma : float
+        Focusing exponent; 0 is cross-entropy.
+    class_weights : tuple of float
+        One weight a class, background first.
+    dice_weight : float
+        Weight of the soft Dice loss of class 1; 0 leaves it out.
+
+    Raises
+    ------
+    ConfigError
+        A value is negative, or a class weight not positive.
+    """
 
     focal_gamma: float = 2.0
     class_weights: tuple[float, ...] = (1.0, 1.0)
-    """One weight a class, background first."""
     dice_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.focal_gamma < 0 or self.dice_weight < 0 or min(self.class_weights) <= 0:
+        if self.focal_gamma < 0 or self.dice_weight < 0 or min(self.class_weights, default=0.0) <= 0:
             raise ConfigError("focal_gamma and dice_weight must not be negative, class_weights must be positive")
 
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """Random changes of every training crop; each value is the largest change, drawn evenly from both sides."""
+    """Random changes of every training crop; each value is the largest change, drawn evenly from both sides.
+
+    Heart crops are turned, scaled and shifted; calcium crops keep their voxels, since a resampled voxel is none that a
+    scanner made, but see a heart mask that is a little wrong.
+
+    Parameters
+    ----------
+    rotation_degrees, scale, slice_scale, shift_px : float
+        Heart only: rotation in the slice, relative size in the slice and along slices, shift on the coarse grid.
+    hu_gain, hu_offset : float
+        Relative and absolute change of all HU.
+    noise_hu : float
+        Largest SD of added noise; half of the crops get some.
+    heart_shift_mm : float
+        Calcium only: how far the heart mask is moved; by up to half of it the mask is widened or narrowed too.
+
+    Raises
+    ------
+    ConfigError
+        A value is negative, or a scale is not below 1.
+    """
 
     rotation_degrees: float = 8.0
     scale: float = 0.12
@@ -52,9 +86,18 @@ class AugmentationSettings:
     hu_gain: float = 0.05
     hu_offset: float = 15.0
     noise_hu: float = 20.0
-    """Largest SD of added noise."""
     heart_shift_mm: float = 4.0
-    """Calcium only: how far the heart mask is moved, as a predicted heart would be."""
+
+    def __post_init__(self) -> None:
+        values = {each.name: float(getattr(self, each.name)) for each in fields(self)}
+        complaints = [f"{name} is {value:g}, expected 0 or more" for name, value in values.items() if value < 0]
+        complaints += [
+            f"{name} is {values[name]:g}, expected below 1"
+            for name in ("scale", "slice_scale", "hu_gain")
+            if values[name] >= 1
+        ]
+        if complaints:
+            raise ConfigError("; ".join(complaints))
 
 
 @dataclass(frozen=True)
@@ -70,23 +113,40 @@ class TrainConfig:
     slices : int
         Consecutive slices of one crop.
     crops : int
-        Crops of one step, each from another case.
+        Crops of one step; their cases are drawn each by itself, so a case may come twice.
     crop_px : int
         Rows and columns of a crop; for the heart, the coarse grid's own size.
-    learning_rate, weight_decay, warmup_steps : float
-        AdamW with linear warm-up, then a cosine to zero.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    warmup_steps : int
+        Steps of linear warm-up; a cosine to zero follows.
     seed : int
         Of initial weights, sampling and augmentation.
     validate_every : int
         Steps between validations and checkpoints.
     validation_share : float
-        Share of groups held out for validation, split so that categories are alike.
+        Share of groups held out for validation, split so that categories are alike; at most half of them are.
+    threads : int
+        Cores that torch uses. A resumed run is the same, bit for bit, only with the same number.
+    network : NetworkSettings
+        Size of the network.
+    loss : LossSettings
+        What is minimised.
+    augmentation : AugmentationSettings
+        How crops are varied.
+    heart_grid : HeartGridConfig
+        Coarse grid of the heart network; not used for calcium.
     site_weights : dict
         Relative frequency of a case's site in sampling; 1 where a site is not named.
     exclude_groups : tuple of str
         Groups left out altogether, for leave-one-scan-out runs.
     init_from : Path or None
         Checkpoint (``best.pt`` of another run) whose weights are the start.
+
+    Raises
+    ------
+    ConfigError
+        Values contradict each other or are out of range; every complaint is listed.
     """
 
     task: Task
@@ -122,6 +182,10 @@ class TrainConfig:
             )
         if min(self.steps, self.slices, self.crops, self.validate_every, self.threads) < 1:
             complaints.append("steps, slices, crops, validate_every and threads must be at least 1")
+        if self.learning_rate <= 0 or self.weight_decay < 0 or self.warmup_steps < 0:
+            complaints.append("learning_rate must be positive, weight_decay and warmup_steps must not be negative")
+        if any(weight < 0 for weight in self.site_weights.values()):
+            complaints.append("site_weights must not be negative")
         if not 0.0 < self.validation_share < 1.0:
             complaints.append(f"validation_share is {self.validation_share}, expected between 0 and 1")
         if complaints:

@@ -11,7 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from calcmap.core.volume import BoolArray, Float32Array, UInt8Array
+from calcmap.core.errors import ConfigError
+from calcmap.core.volume import BoolArray, Float32Array, Int16Array, UInt8Array
 from calcmap.segmentation.calcium_input import (
     CANDIDATE_HU,
     HeartFrame,
@@ -51,11 +52,23 @@ class Crop:
 def draw_cases(
     facts: Sequence[SampleFacts], n: int, *, site_weights: dict[str, float], rng: np.random.Generator
 ) -> list[int]:
-    """Return indices of ``n`` cases, categories equally often and sites by their weights."""
+    """Return indices of ``n`` cases, drawn with replacement: categories equally often, sites by their weights.
+
+    A category whose sites all weigh nothing is never drawn.
+
+    Raises
+    ------
+    ConfigError
+        Every case's site weighs nothing.
+    """
     weights = np.array([site_weights.get(fact.site, 1.0) for fact in facts], dtype=np.float64)
     categories = np.array([fact.category for fact in facts])
+    if weights.sum() <= 0:
+        raise ConfigError("site_weights give every case the weight 0")
     for category in np.unique(categories):
-        weights[categories == category] /= weights[categories == category].sum()
+        total = weights[categories == category].sum()
+        if total > 0:
+            weights[categories == category] /= total
     return [int(i) for i in rng.choice(len(facts), size=n, p=weights / weights.sum())]
 
 
@@ -93,11 +106,12 @@ def calcium_crop(sample: CalciumSample, config: TrainConfig, rng: np.random.Gene
 
 
 def calcium_loss_mask(
-    ct_hu_zyx: np.ndarray, heart_zyx: BoolArray, target_zyx: UInt8Array, *, spacing_mm_zyx: tuple[float, float, float]
+    ct_hu_zyx: Int16Array, heart_zyx: BoolArray, target_zyx: UInt8Array, *, spacing_mm_zyx: tuple[float, float, float]
 ) -> Float32Array:
     """Return 1 for voxels dense enough to count, in or near the heart, whose reader was sure; 0 elsewhere."""
     near_heart = grow_mask(heart_zyx, reach_mm=LOSS_REACH_MM, spacing_mm_zyx=spacing_mm_zyx)
-    return ((ct_hu_zyx >= CANDIDATE_HU) & near_heart & (target_zyx != IGNORED)).astype(np.float32)
+    counts = (ct_hu_zyx >= CANDIDATE_HU) & near_heart & (target_zyx != IGNORED)
+    return np.asarray(counts, dtype=np.float32)
 
 
 def _random_affine(shape_zyx: tuple[int, ...], config: TrainConfig, rng: np.random.Generator) -> Tensor:
@@ -162,7 +176,9 @@ def _calcium_box(sample: CalciumSample, config: TrainConfig, rng: np.random.Gene
     """Return where a crop is cut: over a random calcium voxel, or anywhere over the heart."""
     calcium = np.argwhere((sample.target_zyx == 1) | (sample.target_zyx == 2))
     use_calcium = len(calcium) > 0 and rng.random() < POSITIVE_SHARE
-    centres = calcium if use_calcium else np.argwhere(sample.heart_zyx[::1, ::4, ::4]) * np.array([1, 4, 4])
+    centres = calcium if use_calcium else np.argwhere(sample.heart_zyx[:, ::4, ::4]) * np.array([1, 4, 4])
+    if len(centres) == 0:  # a heart so small that every fourth row and column misses it
+        centres = np.argwhere(sample.heart_zyx)
     centre = centres[rng.integers(len(centres))]
     sizes = (config.slices, config.crop_px, config.crop_px)
     box = []

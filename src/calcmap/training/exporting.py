@@ -10,7 +10,7 @@ from calcmap import __version__
 from calcmap.core.config import config_sha256
 from calcmap.networks.calcmap_net import count_parameters
 from calcmap.networks.export import export_onnx
-from calcmap.training.checkpoint import BEST, LAST, config_of, load_checkpoint
+from calcmap.training.checkpoint import BEST, LAST, config_of, load_checkpoint, load_network_weights
 from calcmap.training.config import TrainConfig
 from calcmap.training.loop import build_network
 
@@ -27,10 +27,17 @@ def export_run(run: Path, out: Path | None = None, *, use_last: bool = False) ->
     use_last : bool
         Take the last checkpoint, not the best by validation.
 
+    Returns
+    -------
+    Path
+        The file written.
+
     Raises
     ------
     JobError
         The run has no checkpoint.
+    OutputError
+        The file cannot be written.
     ModelError
         The checkpoint is damaged, or the file disagrees with torch.
     """
@@ -38,9 +45,8 @@ def export_run(run: Path, out: Path | None = None, *, use_last: bool = False) ->
     content = load_checkpoint(source)
     config = config_of(content, where=str(source))
     network = build_network(_without_start(config))
-    network.load_state_dict(content["network"])
+    load_network_weights(network, content, where=source)
     path = out or run / f"{config.task.value}.onnx"
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {
         "task": config.task.value,
         "stride": str(network.config.stride),

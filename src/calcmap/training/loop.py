@@ -7,8 +7,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,14 @@ from torch import Tensor, nn
 from calcmap.core.config import config_to_dict
 from calcmap.core.errors import ConfigError, JobError
 from calcmap.networks.calcmap_net import CalcMapNet, CalcMapNetConfig, count_parameters
-from calcmap.training.checkpoint import BEST, LAST, Progress, load_checkpoint, save_checkpoint
+from calcmap.training.checkpoint import (
+    BEST,
+    LAST,
+    Progress,
+    load_checkpoint,
+    load_network_weights,
+    save_checkpoint,
+)
 from calcmap.training.config import TrainConfig
 from calcmap.training.crops import Crop, calcium_crop, draw_cases, heart_crop
 from calcmap.training.losses import focal_loss, soft_dice_loss
@@ -30,17 +38,30 @@ logger = logging.getLogger(__name__)
 Sample = HeartSample | CalciumSample
 METRICS_FILE = "metrics.csv"
 METRICS_COLUMNS = ("step", "learning_rate", "train_loss", "validation_metric", "seconds")
+"""One row a validation; the loss is the mean since the row before, seconds count from the (re)start of the run."""
+CASES_FILE = "cases.json"
+MAX_GRADIENT_NORM = 5.0
+"""Gradients are scaled down to this norm, so that one odd crop cannot throw the weights far (our choice)."""
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a caller may show after each step."""
+    """What a caller may show after each step.
+
+    Parameters
+    ----------
+    step, steps : int
+        Steps done, and steps in all.
+    loss : float
+        Training loss of this step.
+    metric : float or None
+        Validation metric, on the steps that validate; higher is better.
+    """
 
     step: int
     steps: int
     loss: float
     metric: float | None
-    """Validation metric, on the steps that validate; higher is better."""
 
 
 def train(
@@ -52,7 +73,7 @@ def train(
     resume: bool = False,
     on_step: Callable[[StepReport], None] = lambda report: None,
 ) -> Progress:
-    """Train one network and leave a run folder: settings, loss curve, last and best checkpoint.
+    """Train one network and leave a run folder: settings, cases, loss curve, last and best checkpoint.
 
     Each step's crops are a pure function of the seed and the step, so a resumed run sees what an uninterrupted one
     would have seen and ends with the same weights, bit for bit, on the same machine and thread count.
@@ -80,35 +101,53 @@ def train(
     Raises
     ------
     JobError
-        ``resume`` without a checkpoint or with other settings, or a run folder that already holds a run.
+        ``resume`` without a checkpoint, with other settings or with other cases; a run folder that already holds a run;
+        or a loss that is no longer a number.
     ConfigError
         No cases, or too few groups to hold some out.
+    ModelError
+        A checkpoint is damaged or of another network.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(config.threads)
-    samples = [
-        sample
-        for sample in load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache)
-        if sample.facts.group not in config.exclude_groups
-    ]
-    training, held_out = split_by_group(samples, share=config.validation_share, seed=config.seed)
     network = build_network(config)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    # Before the samples are made, which takes minutes: a run that cannot begin or go on says so at once.
     progress = _resume(run, network, optimizer, config) if resume else _begin(run, config)
+    samples = _without_groups(
+        load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache), config.exclude_groups
+    )
+    training, held_out = split_by_group(samples, share=config.validation_share, seed=config.seed)
+    _keep_cases(run, training, held_out)
     logger.info(
-        "training %s: %d + %d cases, %d parameters",
+        "training %s: %d + %d cases, %d parameters, from step %d",
         config.task,
         len(training),
         len(held_out),
         count_parameters(network),
+        progress.step,
     )
-    return _fit(
-        training, held_out, config, run=run, network=network, optimizer=optimizer, progress=progress, on_step=on_step
-    )
+    with _torch_threads(config.threads):
+        return _fit(
+            training,
+            held_out,
+            config,
+            run=run,
+            network=network,
+            optimizer=optimizer,
+            progress=progress,
+            on_step=on_step,
+        )
 
 
 def build_network(config: TrainConfig) -> CalcMapNet:
-    """Return the network of a run with its seeded, or given, first weights; the global random state is left alone."""
+    """Return the network of a run with its seeded, or given, first weights; the global random state is left alone.
+
+    Raises
+    ------
+    ConfigError
+        The network's size makes no sense.
+    JobError, ModelError
+        ``init_from`` is not there, damaged, or of a network of another size.
+    """
     size = CalcMapNetConfig(
         in_channels=config.in_channels,
         n_classes=config.n_classes,
@@ -121,12 +160,15 @@ def build_network(config: TrainConfig) -> CalcMapNet:
         torch.manual_seed(config.seed)
         network = CalcMapNet(size)
     if config.init_from is not None:
-        network.load_state_dict(load_checkpoint(config.init_from)["network"])
+        load_network_weights(network, load_checkpoint(config.init_from), where=config.init_from)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def split_by_group(samples: Sequence[Sample], *, share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
     """Return training and validation samples: whole groups, and within each category about ``share`` of the groups.
+
+    A group counts with the category of its last sample. The share is rounded to one group in n, n at least two; neither
+    side is empty.
 
     Raises
     ------
@@ -155,7 +197,7 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
 
 
 def training_loss(network: nn.Module, crops: Sequence[Crop], config: TrainConfig) -> Tensor:
-    """Return the mean loss of some crops; each is one stack of slices."""
+    """Return the mean loss of some crops; each stack of slices counts alike, however much of it is masked."""
     weights = torch.tensor(config.loss.class_weights)
     losses = []
     for crop in crops:
@@ -200,9 +242,10 @@ def _fit(
         metric = None
         if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
             metric = validate(network, held_out)
-            progress = _keep(run, network, optimizer, config, progress=progress, step=step + 1, metric=metric)
             seconds = time.perf_counter() - started
+            # The row comes before the checkpoint: a row too many is dropped on resuming, a lost one could not be made.
             _append_metrics(run, (step + 1, learning_rate_at(step, config), float(np.mean(losses)), metric, seconds))
+            progress = _keep(run, network, optimizer, config, progress=progress, step=step + 1, metric=metric)
             losses.clear()
         on_step(StepReport(step + 1, config.steps, loss, metric))
     return progress
@@ -216,8 +259,10 @@ def _train_step(
         group["lr"] = learning_rate_at(step, config)
     optimizer.zero_grad(set_to_none=True)
     loss = training_loss(network, crops, config)
+    if not torch.isfinite(loss):
+        raise JobError(f"the loss of step {step + 1} is {loss.item()}; a smaller learning_rate may help")
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm=5.0)
+    torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm=MAX_GRADIENT_NORM)
     optimizer.step()
     return float(loss.detach())
 
@@ -241,9 +286,41 @@ def _keep(
     return progress
 
 
+@contextmanager
+def _torch_threads(n: int) -> Iterator[None]:
+    """Let torch use ``n`` cores, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _without_groups(samples: Sequence[Sample], excluded: Sequence[str]) -> list[Sample]:
+    unknown = sorted(set(excluded) - {sample.facts.group for sample in samples})
+    if unknown:
+        logger.warning("no case belongs to the excluded group(s) %s", ", ".join(unknown))
+    return [sample for sample in samples if sample.facts.group not in excluded]
+
+
+def _keep_cases(run: Path, training: Sequence[Sample], held_out: Sequence[Sample]) -> None:
+    """Write which cases a run trains on and which it holds out; a resumed run must have the same."""
+    cases = {
+        "training": sorted(sample.facts.case_id for sample in training),
+        "held_out": sorted(sample.facts.case_id for sample in held_out),
+    }
+    path = run / CASES_FILE
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != cases:
+        raise JobError(f"{run} was started with other cases (see {CASES_FILE}); a resumed run keeps its cases")
+    path.write_text(json.dumps(cases, indent=1) + "\n", encoding="utf-8")
+
+
 def _begin(run: Path, config: TrainConfig) -> Progress:
     if (run / LAST).exists():
         raise JobError(f"{run} already holds a run; resume it or name another folder")
+    run.mkdir(parents=True, exist_ok=True)
+    (run / CASES_FILE).unlink(missing_ok=True)  # of a run that ended before its first checkpoint
     (run / "config.json").write_text(json.dumps(config_to_dict(config), indent=1) + "\n", encoding="utf-8")
     with (run / METRICS_FILE).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(METRICS_COLUMNS)
@@ -253,15 +330,27 @@ def _begin(run: Path, config: TrainConfig) -> Progress:
 def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig) -> Progress:
     content = load_checkpoint(run / LAST)
     if content["config"] != config_to_dict(config):
-        changed = sorted(key for key, value in config_to_dict(config).items() if content["config"].get(key) != value)
+        asked, started_with = config_to_dict(config), content["config"]
+        changed = sorted(key for key in asked.keys() | started_with.keys() if asked.get(key) != started_with.get(key))
         raise JobError(
             f"{run} was started with other settings ({', '.join(changed)}); a resumed run keeps its settings"
         )
-    network.load_state_dict(content["network"])
+    load_network_weights(network, content, where=run / LAST)
     optimizer.load_state_dict(content["optimizer"])
-    return replace(Progress(0, 0.0, 0), **content["progress"])
+    progress = Progress(**content["progress"])
+    _drop_metrics_after(run, progress.step)
+    return progress
 
 
 def _append_metrics(run: Path, row: tuple[int, float, float, float, float]) -> None:
     with (run / METRICS_FILE).open("a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow([row[0], *(f"{value:.6g}" for value in row[1:])])
+
+
+def _drop_metrics_after(run: Path, step: int) -> None:
+    """Remove the rows of steps that a resumed run takes again; a file that is not there is begun anew."""
+    path = run / METRICS_FILE
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+    kept = [row for row in rows[1:] if int(row[0]) <= step]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([METRICS_COLUMNS, *kept])

@@ -13,12 +13,12 @@ import numpy as np
 from scipy import ndimage
 
 from calcmap.core.config import config_sha256
-from calcmap.core.errors import ConfigError
+from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.volume import BoolArray, Int16Array, Label, Labels, UInt8Array, Volume
 from calcmap.io.cases import Case, find_cases, load_case_arrays
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
-from calcmap.scoring.rules import get_profile
+from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
 from calcmap.segmentation.calcium_input import CANDIDATE_HU
 from calcmap.segmentation.heart_grid import HeartGridConfig, sample_at, to_heart_grid
 
@@ -89,7 +89,24 @@ class CalciumSample:
 
 
 def make_heart_sample(volume: Volume, labels: Labels, facts: SampleFacts, *, grid: HeartGridConfig) -> HeartSample:
-    """Return a case averaged onto the heart network's grid, by the code that serves the network."""
+    """Return a case averaged onto the heart network's grid, by the code that serves the network.
+
+    The heart is the largest connected part of all labelled voxels, calcium in it included.
+
+    Parameters
+    ----------
+    volume, labels : Volume, Labels
+        The case, on one grid.
+    facts : SampleFacts
+        Where it comes from.
+    grid : HeartGridConfig
+        Sampling of the coarse grid.
+
+    Returns
+    -------
+    HeartSample
+        HU and heart share on the coarse grid.
+    """
     coarse = to_heart_grid(volume, grid)
     heart = (labels.labels_zyx != Label.BACKGROUND).astype(np.float32)
     # Calcium outside the heart (descending aorta) is not heart.
@@ -105,9 +122,31 @@ def make_heart_sample(volume: Volume, labels: Labels, facts: SampleFacts, *, gri
 def make_calcium_sample(
     volume: Volume, labels: Labels, facts: SampleFacts, *, unsure_zyx: list[list[float]]
 ) -> CalciumSample:
-    """Return the native box around the heart with its calcium target; lesions near ``unsure_zyx`` are ignored."""
+    """Return the native box around the heart with its calcium target.
+
+    Parameters
+    ----------
+    volume, labels : Volume, Labels
+        The case, on one grid; the labels must hold a heart.
+    facts : SampleFacts
+        Where it comes from.
+    unsure_zyx : list of [slice, row, column]
+        Centres, in voxel indices of the volume, of lesions whose reader was not sure: their voxels become `IGNORED`.
+
+    Returns
+    -------
+    CalciumSample
+        The box reaches `CALCIUM_MARGIN_MM` beyond the heart, as far as the scan does.
+
+    Raises
+    ------
+    InputError
+        No voxel is labelled.
+    """
     label_map = labels.labels_zyx
     inside = label_map != Label.BACKGROUND
+    if not inside.any():
+        raise InputError(f"the labels of case {facts.case_id} are empty, expected a heart")
     heart = inside & _largest_component(inside)
     box = _box_around(heart, margin_mm=CALCIUM_MARGIN_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
     target = np.zeros(heart[box].shape, dtype=np.uint8)
@@ -125,10 +164,28 @@ def load_samples(
 ) -> list[HeartSample] | list[CalciumSample]:
     """Return the samples of every case under ``folders``, from the cache where it has them.
 
+    Parameters
+    ----------
+    folders : sequence of Path
+        Searched in depth for cases.
+    task : str
+        ``"heart"`` or ``"calcium"``.
+    grid : HeartGridConfig
+        Sampling of heart samples.
+    cache : Path
+        Where samples are kept between runs; made when absent. A case whose files change gets a new sample.
+
+    Returns
+    -------
+    list of HeartSample or of CalciumSample
+        In the order of the folders, and within each of the cases' paths.
+
     Raises
     ------
     ConfigError
         No case is found, or ``task`` is not ``"heart"`` or ``"calcium"``.
+    InputError
+        A case cannot be read, or its labels are empty.
     """
     if task not in ("heart", "calcium"):
         raise ConfigError(f"task is {task!r}, expected 'heart' or 'calcium'")
@@ -173,7 +230,9 @@ def _unsure_components(
     ignored = np.zeros(ct_hu_zyx.shape, dtype=np.bool_)
     if not centres_zyx:
         return ignored
-    components, n = ndimage.label(ct_hu_zyx >= 130, structure=np.ones((3, 3, 3)))
+    components, n = ndimage.label(ct_hu_zyx >= CALCIUM_THRESHOLD_HU, structure=np.ones((3, 3, 3)))
+    if n == 0:
+        return ignored
     centroids = np.array(ndimage.center_of_mass(np.ones_like(components), components, range(1, n + 1)))
     for centre in centres_zyx:
         distance_mm = np.linalg.norm((centroids - np.array(centre)) * np.array(spacing_mm_zyx), axis=1)

@@ -16,10 +16,21 @@ from calcmap.training.samples import CalciumSample, HeartSample
 
 
 def validate(network: CalcMapNet, samples: Sequence[HeartSample | CalciumSample]) -> float:
-    """Return the mean heart Dice, or the mean F1 of the two calcium classes over candidate voxels.
+    """Return how good a network is on held-out samples.
 
-    The calcium F1 is taken over all samples together, weighting each voxel by its sample's share, so that one heavily
-    calcified case does not decide alone.
+    Parameters
+    ----------
+    network : CalcMapNet
+        Left in evaluation mode.
+    samples : sequence of HeartSample or of CalciumSample
+        All of one kind, at least one.
+
+    Returns
+    -------
+    float
+        0 to 1, higher is better. Heart: mean Dice of the samples. Calcium: mean F1 of the two calcium classes over
+        candidate voxels of all samples together; a sample with n candidates weighs as the square root of n, so that
+        one heavily calcified case does not decide alone.
     """
     network.eval()
     with torch.inference_mode():
@@ -37,12 +48,11 @@ def _heart_dice(network: CalcMapNet, sample: HeartSample) -> float:
 
 
 def _calcium_counts(network: CalcMapNet, sample: CalciumSample) -> np.ndarray:
-    """Return the 3 x 3 table of true and found class over a sample's candidate voxels, on a logarithmic voxel scale."""
+    """Return the 3 x 3 table of true and found class over a sample's n candidate voxels, over the root of n."""
     mask = calcium_loss_mask(
         sample.ct_hu_zyx, sample.heart_zyx, sample.target_zyx, spacing_mm_zyx=sample.spacing_mm_zyx
     )
-    keep = np.flatnonzero(mask.any(axis=(1, 2)))
-    if keep.size == 0:
+    if not mask.any():
         return np.zeros((3, 3))
     channels = calcium_network_input(sample.ct_hu_zyx, sample.heart_zyx, heart_frame(sample.heart_zyx))
     found = network(_pad_to_stride(torch.from_numpy(channels), network.config.stride)).argmax(dim=1).numpy()
