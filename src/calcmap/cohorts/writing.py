@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from calcmap.core.errors import ConfigError
+from calcmap.core.errors import ConfigError, InputError
+from calcmap.core.machine import usable_cores
 from calcmap.core.volume import BoolArray, Float64Array, Int16Array, Label, Labels, UInt8Array, Volume
 from calcmap.io.cases import Case, load_case_arrays, write_case
 from calcmap.io.ct_writing import CtHeader, write_ct_series
@@ -28,15 +28,37 @@ from calcmap.simulation.sites import SITES
 UNSURE_RADIUS_MM = 3.0
 """A dense component whose centroid lies this close to an unsure lesion's recorded centre is that lesion."""
 DENSE_HU = 110
+"""Voxels of a lesion: a little below 130 HU, so that its blurred rim goes too (our choice)."""
 SOFT_TISSUE_HU = -30
+"""Tissue to fill with is denser than this: no fat, no lung (our choice)."""
 ERASE_REACH_MM = 30.0
 """Half the box in which an unsure lesion is looked for: larger than any lesion (our choice)."""
 PLANTED_SITE = "planted"
+"""Site of planted cases, for sampling weights in training."""
 
 
 @dataclass(frozen=True)
 class SimulationOrder:
-    """A simulated cohort: how many, where, from which seed, and in which form."""
+    """A simulated cohort: how many, where, from which seed, and in which form.
+
+    Parameters
+    ----------
+    patients : int
+        How many.
+    site : str
+        A name of `calcmap.simulation.sites.SITES`.
+    seed : int
+        Of the cohort.
+    as_dicom : bool
+        Write DICOM studies with the truth beside them, not labelled cases.
+    recipe : Recipe or None
+        What to draw, when not as nature does.
+
+    Raises
+    ------
+    ConfigError
+        No patients, or an unknown site.
+    """
 
     patients: int
     site: str
@@ -70,6 +92,13 @@ def write_simulated_cohort(order: SimulationOrder, out: Path, *, workers: int | 
     ------
     Path
         ``out/<site>-<seed>-<number>``.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than one worker.
+    OutputError
+        A folder cannot be written.
     """
     jobs = {
         out / f"{order.site}-{order.seed}-{number:05d}": partial(_simulate_one, order, number)
@@ -103,7 +132,18 @@ def write_planted_cohort(
     ------
     Path
         ``out/<background>-p<seed>-<index>``.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than one case per scan, or fewer than one worker.
+    InputError
+        A case cannot be read, or an unsure lesion in it has no tissue around it to be replaced with.
+    OutputError
+        A folder cannot be written.
     """
+    if per_background < 1:
+        raise ConfigError(f"{per_background} cases per scan asked for, expected at least 1")
     jobs = {
         out / f"{folder.name}-p{seed}-{index:03d}": partial(_plant_one, folder, index, seed)
         for folder in case_folders
@@ -116,7 +156,25 @@ def erase_lesions(volume: Volume, labels: Labels, centres_zyx: Iterable[Sequence
     """Return scan and labels with the dense components at the given centres replaced by the tissue around them.
 
     Each erased voxel takes the HU of a random neighbour in a shell around the lesion (seeded by the lesion's place),
-    which keeps the scan's noise; its label becomes heart.
+    which keeps the scan's noise; calcium labels there become heart. A centre without a dense component within
+    `UNSURE_RADIUS_MM` changes nothing.
+
+    Parameters
+    ----------
+    volume, labels : Volume, Labels
+        One scan; neither is changed.
+    centres_zyx : iterable of (slice, row, column)
+        Centroids of the lesions, voxel indices of the volume.
+
+    Returns
+    -------
+    Volume, Labels
+        New ones.
+
+    Raises
+    ------
+    InputError
+        There is no soft tissue around a lesion.
     """
     hu_zyx, labels_zyx = volume.ct_hu_zyx.copy(), labels.labels_zyx.copy()
     for centre in centres_zyx:
@@ -132,21 +190,29 @@ def _fill_in(hu_zyx: Int16Array, labels_zyx: UInt8Array, lesion_zyx: BoolArray, 
     """Replace a lesion, in place, by draws from the soft tissue in a shell around it."""
     grown = ndimage.binary_dilation(lesion_zyx, iterations=2)
     shell = ndimage.binary_dilation(grown, iterations=2) & ~grown & (hu_zyx < DENSE_HU) & (hu_zyx > SOFT_TISSUE_HU)
+    if not shell.any():
+        raise InputError(f"no soft tissue surrounds the lesion at slice, row, column {seed}")
     hu_zyx[grown] = np.random.default_rng(seed).choice(hu_zyx[shell], size=int(grown.sum()))
     labels_zyx[grown & (labels_zyx > Label.HEART)] = Label.HEART
 
 
 def _run_jobs(jobs: Mapping[Path, Callable[[Path], None]], *, workers: int | None) -> Iterator[Path]:
     """Run each job that has no finished folder yet; a folder appears only when its job is done."""
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers is {workers}, expected at least 1")
     for folder in jobs:
         if folder.is_dir():
             yield folder
     waiting = {folder: job for folder, job in jobs.items() if not folder.is_dir()}
-    with ProcessPoolExecutor(max_workers=workers or len(os.sched_getaffinity(0))) as pool:
+    with ProcessPoolExecutor(max_workers=usable_cores() if workers is None else workers) as pool:
         futures = {pool.submit(_write_aside, job, folder): folder for folder, job in waiting.items()}
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        finally:
+            # After an error, or when the caller stops listening, jobs that have not begun are not worth waiting for.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _write_aside(job: Callable[[Path], None], folder: Path) -> None:
@@ -217,7 +283,7 @@ def _plant_one(background_folder: Path, index: int, seed: int, folder: Path) -> 
 def _write_labelled(volume: Volume, labels: Labels, folder: Path, *, case: Case) -> None:
     """Write a case with the reference score of its labels."""
     scoring = score_volume(volume, labels.labels_zyx, rule=get_profile("clinical"))
-    write_case(folder, volume, labels, Case(**{**vars(case), "reference_agatston": scoring.coronary.agatston}))
+    write_case(folder, volume, labels, replace(case, reference_agatston=scoring.coronary.agatston))
 
 
 def _box_at(centre_zyx: Sequence[float], volume: Volume) -> tuple[slice, slice, slice]:
