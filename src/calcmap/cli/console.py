@@ -35,10 +35,13 @@ def print_json(value: object) -> None:
 
 
 def open_console() -> Console:
-    """Return a console on the output stream."""
+    """Return a console on the output stream.
+
+    Text is shown as it is: a series description with square brackets in it is not markup.
+    """
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def open_progress(*, is_shown: bool) -> Progress:

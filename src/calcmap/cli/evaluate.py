@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -53,5 +54,11 @@ def evaluate(
         category = f"{row.reference_category} -> {row.category}"
         table.add_row(row.case_id, reference, f"{row.agatston:.1f}", category, f"{row.dice_heart:.3f}")
     console.print(table)
+    console.print(f"{len(rows)} cases; {_kappa_words(summary)}; results in {out}")
+
+
+def _kappa_words(summary: Mapping[str, Any]) -> str:
     kappa = summary["kappa_linear"]
-    console.print(f"linear weighted kappa {kappa}; {len(rows)} cases; results in {out}")
+    if kappa["estimate"] is None:
+        return f"no linear weighted kappa: {summary['kappa_reason']}"
+    return f"linear weighted kappa {kappa['estimate']:.2f} ({kappa['low']:.2f} to {kappa['high']:.2f})"

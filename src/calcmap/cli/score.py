@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
 
     from calcmap.core.result import StudyResult
     from calcmap.io.study import Study
-    from calcmap.pipeline import ScoreOptions
+    from calcmap.pipeline import ScoredStudy, ScoreOptions
     from calcmap.scoring.percentiles import Ethnicity
     from calcmap.segmentation.cascade import Cascade
+
+INTERNAL_ERROR = "internal_error"
+"""Reason code of a study that met a defect of CalcMap; the other studies go on."""
+
+logger = logging.getLogger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -77,14 +83,28 @@ def score(
 
 
 def _score_one(study: Study, cascade: Cascade, *, options: ScoreOptions, out: Path | None) -> StudyResult:
-    from calcmap.pipeline import score_study
+    """Return the result of one study, its files written; a defect of ours refuses this study and no other."""
+    from calcmap.core.errors import CalcMapError
+    from calcmap.pipeline import refuse_study, score_study
 
-    scored = score_study(study, cascade, options=options)
+    try:
+        scored = score_study(study, cascade, options=options)
+        _write(scored, study, out=out)
+    except CalcMapError:
+        raise  # settings, networks or the output folder: the next study would fare no better
+    except Exception as error:
+        logger.debug("unexpected error", exc_info=True)
+        reason = f"unexpected {type(error).__name__} (run `calcmap --verbose score ...` for the traceback)"
+        scored = refuse_study(study, cascade, options=options, reason=reason, code=INTERNAL_ERROR)
+        _write(scored, study, out=out)
+    return scored.result
+
+
+def _write(scored: ScoredStudy, study: Study, *, out: Path | None) -> None:
     if out is not None:
         from calcmap.report.folder import write_study
 
         write_study(scored.result, scored.volume, scored.labels, folder=out / study.name)
-    return scored.result
 
 
 def _parse_ethnicity(word: str | None) -> Ethnicity | None:

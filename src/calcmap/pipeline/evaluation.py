@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from calcmap import __version__
-from calcmap.core.errors import ConfigError, InputError
+from calcmap.core.errors import ConfigError, InputError, OutputError
 from calcmap.core.volume import Label, Volume
 from calcmap.evaluation.agreement import Weighting, confusion_matrix, weighted_kappa
 from calcmap.evaluation.overlap import dice, lesion_detection
 from calcmap.io.cases import load_case_arrays
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
-from calcmap.scoring.rules import get_profile
+from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
 from calcmap.segmentation.cascade import Cascade, largest_component
 
 N_CATEGORIES = 4
@@ -47,6 +47,17 @@ class CaseRow:
     n_found_lesions: int
     n_false_lesions: int
     seconds: float
+    """Of both networks."""
+
+
+CASE_COLUMNS = (
+    "case_id",
+    "site",
+    "reference_low",
+    "reference_high",
+    *(each.name for each in fields(CaseRow) if each.name not in ("case_id", "site", "reference_range")),
+)
+"""Columns of ``cases.csv``."""
 
 
 def evaluate_cases(case_folders: Sequence[Path], cascade: Cascade) -> Iterator[CaseRow]:
@@ -65,12 +76,13 @@ def evaluate_case(folder: Path, cascade: Cascade) -> CaseRow:
     """
     volume, labels, case = load_case_arrays(folder)
     segmentation = cascade.segment(volume)
+    is_dense = volume.ct_hu_zyx >= CALCIUM_THRESHOLD_HU
     reference_heart = largest_component(labels.labels_zyx != Label.BACKGROUND)
     low, high = case.reference_range or _score_of_labels(volume, labels.labels_zyx, case.reference_agatston)
     agatston = _agatston(volume, segmentation.labels.labels_zyx)
     detection = lesion_detection(
-        (labels.labels_zyx == Label.CORONARY) & (volume.ct_hu_zyx >= 130),
-        (segmentation.labels.labels_zyx == Label.CORONARY) & (volume.ct_hu_zyx >= 130),
+        (labels.labels_zyx == Label.CORONARY) & is_dense,
+        (segmentation.labels.labels_zyx == Label.CORONARY) & is_dense,
     )
     category = paper_category(agatston).index
     low_category, high_category = paper_category(low).index, paper_category(high).index
@@ -98,15 +110,38 @@ def write_evaluation(rows: Sequence[CaseRow], out: Path, *, weights_sha256: Mapp
 
     The weighted kappa takes, for a case whose reference is a range, the category inside the range that is nearest to
     the predicted one.
+
+    Parameters
+    ----------
+    rows : sequence of CaseRow
+        At least one.
+    out : Path
+        Folder to write into; made when absent.
+    weights_sha256 : mapping of str to str
+        Hash of each network, for provenance.
+
+    Returns
+    -------
+    dict
+        What ``evaluation.json`` holds.
+
+    Raises
+    ------
+    ConfigError
+        There are no rows.
+    OutputError
+        The folder cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
     summary = summarise(rows) | {"weights_sha256": dict(weights_sha256), "calcmap_version": __version__}
-    (out / "evaluation.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    with (out / "cases.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        names = [each.name for each in fields(CaseRow)]
-        writer.writerow(names)
-        writer.writerows([getattr(row, name) for name in names] for row in rows)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "evaluation.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        with (out / "cases.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(CASE_COLUMNS)
+            writer.writerows(_csv_row(row) for row in rows)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     return summary
 
 
@@ -154,6 +189,12 @@ def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
         },
         "cases": [asdict(row) for row in rows],
     }
+
+
+def _csv_row(row: CaseRow) -> list[object]:
+    low, high = row.reference_range
+    values = asdict(row) | {"reference_low": low, "reference_high": high}
+    return [values[name] for name in CASE_COLUMNS]
 
 
 def _nearest_allowed_category(row: CaseRow) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +84,7 @@ def score_study(study: Study, cascade: Cascade, *, options: ScoreOptions) -> Sco
     Raises
     ------
     ConfigError
-        The profile is unknown, or has no threshold for the scan's tube voltage.
+        The profile is unknown.
     """
     rule = get_profile(options.profile)
     notes = _Notes(study, cascade, options)
@@ -104,7 +104,7 @@ def score_study(study: Study, cascade: Cascade, *, options: ScoreOptions) -> Sco
         with notes.timed("score"):
             scoring = score_scan(scan, segmentation.labels, rule=rule, adapt_to_kvp=options.adapt_threshold_to_kvp)
     except InputError as refusal:
-        return notes.refused(refusal)
+        return notes.refused(str(refusal), code=refusal.code)
     return notes.scored(scan, segmentation, scoring)
 
 
@@ -113,8 +113,12 @@ def score_scan(scan: Scan, labels: Labels, *, rule: AgatstonRule, adapt_to_kvp: 
 
     Raises
     ------
-    InputError
+    UnfitScanError
         Thresholds for the tube voltage are asked for and the scan does not state it.
+    InputError
+        There are no thresholds for its tube voltage.
+    GridMismatchError
+        The labels lie on another grid than the scan.
     """
     kvp = scan.acquisition.kvp
     if adapt_to_kvp:
@@ -153,21 +157,48 @@ def find_percentiles(scan: Scan, agatston: float, *, ethnicity: Ethnicity | None
     sex, age_years = scan.acquisition.patient_sex, scan.acquisition.patient_age_years
     if sex is None or age_years is None:
         return ()
+    tables: list[Callable[[], Percentile]] = [lambda: hoff_percentile(agatston, sex=sex, age_years=age_years)]
+    if ethnicity is not None:
+        tables.append(lambda: mesa_percentile(agatston, sex=sex, age_years=age_years, ethnicity=ethnicity))
     found = []
-    try:
-        found.append(hoff_percentile(agatston, sex=sex, age_years=age_years))
-        if ethnicity is not None:
-            found.append(mesa_percentile(agatston, sex=sex, age_years=age_years, ethnicity=ethnicity))
-    except InputError:
-        # An age outside a table leaves its percentile out; it does not take the score away.
-        logger.info("no percentile: age outside the reference tables")
+    for look_up in tables:
+        try:
+            found.append(look_up())
+        except InputError as error:
+            # An age outside one table leaves that percentile out; it takes neither the score nor the others away.
+            logger.info("no percentile: %s", error.code)
     return tuple(found)
+
+
+def refuse_study(study: Study, cascade: Cascade, *, options: ScoreOptions, reason: str, code: str) -> ScoredStudy:
+    """Return a refusal of a study of which nothing is known but the reason.
+
+    For process edges, where an unexpected error in one study must not end the others.
+
+    Parameters
+    ----------
+    study : Study
+        As `calcmap.io.finding.find_studies` returns it.
+    cascade : Cascade
+        The networks, for provenance.
+    options : ScoreOptions
+        What was asked for, for provenance.
+    reason : str
+        One sentence without patient data.
+    code : str
+        Stable snake_case word.
+
+    Returns
+    -------
+    ScoredStudy
+        Status refused, without arrays.
+    """
+    return _Notes(study, cascade, options).refused(reason, code=code)
 
 
 def _chosen_uid(choice: SeriesChoice) -> str:
     if choice.chosen is None:
-        reasons = "; ".join(f"{candidate.modality}: {candidate.reason}" for candidate in choice.candidates)
-        raise NoScorableSeriesError(f"no series can be the attenuation CT ({reasons or 'the study holds no series'})")
+        raise choice.refusal or NoScorableSeriesError("no series of the study can be the attenuation CT")
     return choice.chosen.series_uid
 
 
@@ -195,10 +226,10 @@ class _Notes:
     def add_flags(self, flags: tuple[QualityFlag, ...]) -> None:
         self.flags += flags
 
-    def refused(self, refusal: InputError) -> ScoredStudy:
-        logger.info("refused: %s, seconds %s", refusal.code, self._rounded_seconds())
+    def refused(self, reason: str, *, code: str) -> ScoredStudy:
+        logger.info("refused: %s, seconds %s", code, self._rounded_seconds())
         result = StudyResult(
-            status=Status.REFUSED, reason=str(refusal), reason_code=refusal.code, heart=self._heart(), **self._common()
+            status=Status.REFUSED, reason=reason, reason_code=code, heart=self._heart(), **self._common()
         )
         return ScoredStudy(result, self.scan.volume if self.scan else None, self._labels())
 
@@ -222,12 +253,12 @@ class _Notes:
         logger.info("scored: %d lesions, seconds %s", len(scoring.lesions), self._rounded_seconds())
         return ScoredStudy(result, scan.volume, segmentation.labels)
 
-    def _common(self) -> dict[str, Any]:
+    def _common(self) -> dict[str, Any]:  # Any: fields of StudyResult, each of its own type
         choice = self.choice or SeriesChoice(None, ())
         return {
             "study": self.study.name,
             "chosen_series": choice.chosen,
-            "rejected_series": tuple(candidate for candidate in choice.candidates if candidate != choice.chosen),
+            "rejected_series": choice.rejected,
             "quality": self.flags,
             "provenance": Provenance(
                 version=__version__,

@@ -7,12 +7,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from calcmap.report.overview import write_overview
-
 from calcmap.core.errors import OutputError
 from calcmap.core.result import CalciumClass, StudyResult, result_to_json
 from calcmap.core.volume import Labels, Volume
 from calcmap.io.nifti import write_labels
+from calcmap.report.overview import write_overview
 
 RESULTS_COLUMNS = (
     "study",
@@ -26,6 +25,8 @@ RESULTS_COLUMNS = (
     "n_noncoronary",
     "seconds",
 )
+STUDY_FILES = ("result.json", "labels.nii.gz", "overview.png")
+"""What a study's folder may hold."""
 
 
 def write_study(result: StudyResult, volume: Volume | None, labels: Labels | None, *, folder: Path) -> None:
@@ -35,6 +36,17 @@ def write_study(result: StudyResult, volume: Volume | None, labels: Labels | Non
     run that this one does not write are removed, so that a folder never mixes two results. Each file is written aside
     and renamed; ``result.json`` comes last, so where it stands the others do too.
 
+    Parameters
+    ----------
+    result : StudyResult
+        What is said of the study.
+    volume : Volume or None
+        The CT; without one there is no picture.
+    labels : Labels or None
+        Heart and calcium on the CT's grid.
+    folder : Path
+        The study's own folder; made when absent.
+
     Raises
     ------
     OutputError
@@ -42,16 +54,18 @@ def write_study(result: StudyResult, volume: Volume | None, labels: Labels | Non
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("result.json", "labels.nii.gz", "overview.png"):
+        for name in STUDY_FILES:
             (folder / name).unlink(missing_ok=True)
         if labels is not None and result.coronary is not None:
-            write_labels(labels, folder / "labels.nii.gz")
+            part = folder / "part.nii.gz"
+            write_labels(labels, part)
+            part.replace(folder / "labels.nii.gz")
         if volume is not None:
             write_overview(volume, labels, result, path=folder / "overview.png")
         text = json.dumps(result_to_json(result), indent=1, allow_nan=False) + "\n"
         _write_text(text, folder / "result.json")
     except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
 def write_results_csv(results: Sequence[StudyResult], path: Path) -> None:
@@ -71,7 +85,7 @@ def write_results_csv(results: Sequence[StudyResult], path: Path) -> None:
             writer.writerows(_row(result) for result in results)
         part.replace(path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _row(result: StudyResult) -> list[object]:
