@@ -33,6 +33,10 @@ HEART_PROBABILITY = 0.5
 """A voxel is heart from here on (our choice: neither class is preferred)."""
 BOX_MARGIN_MM = 8.0
 """The calcium network sees this much around the heart: context for calcium at its border (our choice)."""
+DENSE_HU = 130
+"""Bone, catheters and calcium; what is connected at this level is judged as one piece (the score's own threshold)."""
+MIN_SHARE_IN_HEART = 0.5
+"""A dense component counts as the heart's when at least this share of it lies in the heart mask (our choice)."""
 MIN_CANDIDATE_HU = 100
 """Voxels denser than this in or near the heart are labelled: below every threshold that a scoring profile uses at
 120 kVp or more, so that the label map serves all of them."""
@@ -124,6 +128,9 @@ class Cascade:
             labels = labels_zyx[first:last]
             labels[here & (found == 1)] = Label.CORONARY
             labels[here & (found == 2)] = Label.NONCORONARY
+        outlying = outlying_components(ct_hu_zyx >= DENSE_HU, heart)
+        labels_zyx[outlying & ~heart] = Label.BACKGROUND
+        labels_zyx[outlying & heart] = Label.HEART
         return labels_zyx
 
 
@@ -170,6 +177,20 @@ def largest_component(mask_zyx: BoolArray) -> BoolArray:
     sizes[0] = 0
     largest = components == int(sizes.argmax())
     return np.stack([ndimage.binary_fill_holes(slice_yx) for slice_yx in largest])
+
+
+def outlying_components(dense_zyx: BoolArray, heart_zyx: BoolArray) -> BoolArray:
+    """Return the dense components (26 neighbours) that lie in the heart with less than `MIN_SHARE_IN_HEART`.
+
+    Calcium of the heart is an island in it. Ribs, sternum, spine and catheters may reach into a heart mask that is a
+    little too large, but most of each lies outside.
+    """
+    components, n = ndimage.label(dense_zyx, structure=np.ones((3, 3, 3)))
+    n_voxels = np.bincount(components.ravel(), minlength=n + 1)
+    n_inside = np.bincount(components[heart_zyx], minlength=n + 1)
+    is_outlying = n_inside < MIN_SHARE_IN_HEART * n_voxels
+    is_outlying[0] = False
+    return np.asarray(is_outlying[components], dtype=np.bool_)
 
 
 def runs_of_slices(wanted_z: BoolArray, *, neighbours: int) -> list[tuple[int, int]]:
