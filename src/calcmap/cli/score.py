@@ -135,18 +135,22 @@ def _show(results: list[StudyResult], *, out: Path | None, as_json: bool) -> Non
 
 
 def _table(results: list[StudyResult]) -> Table:
+    """Return the results as a table that fits 80 columns for study names of ordinary length."""
+    from rich import box
     from rich.table import Table
 
-    table = Table("study", "status", "Agatston", "category", "CAC-DRS", "lesions", "heart mL", "seconds", "flags")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("study", overflow="fold")
+    for heading in ("Agatston", "category", "CAC-DRS", "heart mL", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("flags", overflow="fold")
     for result in results:
         coronary, category = result.coronary, result.category
         table.add_row(
             result.study,
-            result.status,
-            f"{coronary.agatston:.1f}" if coronary else "no score",
+            f"{coronary.agatston:.1f}" if coronary else str(result.status),
             category.name if category else "",
-            category.cac_drs if category else "",
-            str(coronary.n_lesions) if coronary else "",
+            category.cac_drs.removeprefix("CAC-DRS ") if category else "",
             f"{result.heart.volume_ml:.0f}" if result.heart else "",
             f"{sum(result.seconds.values()):.2f}",
             ", ".join(sorted({flag.code for flag in result.quality if flag.severity != "info"})),

@@ -176,7 +176,9 @@ def largest_component(mask_zyx: BoolArray) -> BoolArray:
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
     largest = components == int(sizes.argmax())
-    return np.stack([ndimage.binary_fill_holes(slice_yx) for slice_yx in largest])
+    box = ndimage.find_objects(largest.astype(np.uint8))[0]  # holes lie in the part's own box
+    largest[box] = np.stack([ndimage.binary_fill_holes(slice_yx) for slice_yx in largest[box]])
+    return np.asarray(largest, dtype=np.bool_)
 
 
 def outlying_components(dense_zyx: BoolArray, heart_zyx: BoolArray) -> BoolArray:
