@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from calcmap.cohorts import writing
+from calcmap.cohorts.writing import (
+    SimulationOrder,
+    erase_lesions,
+    write_planted_cohort,
+    write_simulated_cohort,
+)
+from calcmap.core.errors import ConfigError, InputError
+from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
+from calcmap.io.cases import Case, load_case_arrays, read_case, write_case
+from calcmap.io.finding import find_studies
+from calcmap.io.reading import read_single_ct
+from calcmap.simulation.patient import PatientFacts, Recipe, SimulatedPatient
+from calcmap.simulation.sites import Acquisition, Site
+
+SHAPE_ZYX = (24, 32, 32)
+SPACING_MM_ZYX = (3.0, 4.0, 4.0)
+
+
+@dataclass(frozen=True)
+class StubPlaque:
+    agatston: float
+
+
+def stub_patient(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
+    """Return a block of tissue with one calcification, in a hundredth of a simulated patient's time."""
+    rng = np.random.default_rng(seed)
+    ct = np.full(SHAPE_ZYX, -1000) + rng.integers(-9, 10, SHAPE_ZYX)
+    ct[:, 6:26, 6:26] += 1040
+    labels = np.zeros(SHAPE_ZYX, dtype=np.uint8)
+    labels[4:20, 8:24, 8:24] = Label.HEART
+    ct[10, 12, 12], labels[10, 12, 12] = 350, Label.CORONARY
+    grid = grid_from_spacing(SHAPE_ZYX, SPACING_MM_ZYX)
+    acquisition = Acquisition(140.0, 4.0, 3.0, 5.0, 0.5, 9.0, 0.0, 30.0, 30.0, None, 32)
+    facts = PatientFacts(seed, site.name, "F", 61.4, 165.0, 27.0, acquisition, 1, 40.0, 600.0)
+    return SimulatedPatient(Volume(ct.astype(np.int16), grid), Labels(labels, grid), facts, ())
+
+
+@pytest.fixture(autouse=True)
+def _stub_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "simulate_patient", stub_patient)  # worker processes are forked and have it too
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def order(**changes: object) -> SimulationOrder:
+    return dataclasses.replace(SimulationOrder(patients=3, site="pet_ct", seed=7), **changes)
+
+
+def test_the_bytes_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        list(write_simulated_cohort(order(), tmp_path / str(workers), workers=workers))
+    one = digests(tmp_path / "1")
+    assert len(one) == 9
+    assert one == digests(tmp_path / "2")
+
+
+def test_patients_differ_and_are_named_by_site_seed_and_number(tmp_path: Path) -> None:
+    folders = list(write_simulated_cohort(order(), tmp_path, workers=1))
+    assert sorted(folder.name for folder in folders) == [f"pet_ct-7-{number:05d}" for number in range(3)]
+    assert len({digest for name, digest in digests(tmp_path).items() if name.endswith("ct.nii.gz")}) == 3
+
+
+def test_a_case_says_what_it_is_and_its_reference_score(tmp_path: Path) -> None:
+    (folder,) = write_simulated_cohort(order(patients=1), tmp_path, workers=1)
+    volume, labels, case = load_case_arrays(folder)
+    # One pixel of 16 mm2 at 350 HU (weight 3), 3 mm apart.
+    assert case.reference_agatston == pytest.approx(48.0)
+    assert (case.id, case.group, case.site) == (folder.name, folder.name, "pet_ct")
+    assert case.extra["facts"]["sex"] == "F"
+    assert (labels.labels_zyx == Label.CORONARY).sum() == 1
+    assert volume.spacing_mm_zyx == pytest.approx(SPACING_MM_ZYX)
+
+
+def test_a_cohort_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    list(write_simulated_cohort(order(), whole, workers=1))
+    first = next(iter(write_simulated_cohort(order(patients=1), parts, workers=1)))
+    before = {path: path.stat().st_mtime_ns for path in first.iterdir()}
+    half = parts / "pet_ct-7-00001.part"  # what a killed process leaves
+    half.mkdir()
+    (half / "ct.nii.gz").write_bytes(b"half a file")
+    (half / "stray").write_text("x", encoding="utf-8")
+    finished = list(write_simulated_cohort(order(), parts, workers=2))
+    assert finished[0] == first
+    assert {path: path.stat().st_mtime_ns for path in first.iterdir()} == before
+    assert digests(parts) == digests(whole)
+
+
+def test_a_patient_that_fails_leaves_no_finished_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_on_second(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
+        if seed == writing.patient_seed(7, 1):
+            raise ZeroDivisionError
+        return stub_patient(seed, site=site, recipe=recipe)
+
+    monkeypatch.setattr(writing, "simulate_patient", fail_on_second)
+    with pytest.raises(ZeroDivisionError):
+        list(write_simulated_cohort(order(patients=2), tmp_path, workers=1))
+    assert not (tmp_path / "pet_ct-7-00001").exists()
+
+
+def test_jobs_that_have_not_begun_are_dropped_when_the_caller_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
+        time.sleep(0.05)
+        return stub_patient(seed, site=site, recipe=recipe)
+
+    monkeypatch.setattr(writing, "simulate_patient", slow)
+    running = write_simulated_cohort(order(patients=200), tmp_path, workers=1)
+    next(running)
+    running.close()  # type: ignore[attr-defined]
+    assert len(list(tmp_path.iterdir())) < 50
+
+
+def test_a_dicom_cohort_is_read_back_as_the_same_scan_with_its_truth_apart(tmp_path: Path) -> None:
+    (folder,) = write_simulated_cohort(order(patients=1, as_dicom=True), tmp_path, workers=1)
+    patient = stub_patient(writing.patient_seed(7, 0), site=writing.SITES["pet_ct"], recipe=None)
+    scan = read_single_ct(folder / "dicom")
+    np.testing.assert_array_equal(scan.volume.ct_hu_zyx, patient.volume.ct_hu_zyx)
+    assert (scan.acquisition.kvp, scan.acquisition.slice_thickness_mm) == (140.0, 5.0)
+    assert (scan.acquisition.patient_sex, scan.acquisition.patient_age_years) == ("F", 61.0)
+    truth = json.loads((folder / "truth" / "truth.json").read_text(encoding="utf-8"))
+    assert (truth["id"], truth["simulated"], truth["facts"]["category"]) == (folder.name, True, 1)
+    (study,) = find_studies([folder])
+    assert len(study.series) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"patients": 0}, "0 patients asked for"), ({"site": "mars"}, "unknown site 'mars'")]
+)
+def test_impossible_orders_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        order(**changes)
+
+
+def test_a_cohort_needs_a_worker(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="workers is 0"):
+        list(write_simulated_cohort(order(), tmp_path, workers=0))
+
+
+def background(folder: Path, *, unsure: list[list[float]]) -> Path:
+    """Write a real-looking case whose one lesion its reader was not sure of."""
+    volume, labels = tissue_with_lesions()
+    lesions = [{"center_zyx": centre, "confidence": "unsure"} for centre in unsure]
+    lesions.append({"center_zyx": [10.0, 12.0, 20.5], "confidence": "sure"})
+    case = Case("real1", "a hospital", "CC-BY-4.0", site="real", group="patient1", extra={"lesions": lesions})
+    write_case(folder, volume, labels, case)
+    return folder
+
+
+def tissue_with_lesions() -> tuple[Volume, Labels]:
+    """Return tissue of 40 +- 9 HU with lesions of 400 HU at (10, 12, 10.5) and (10, 12, 20.5)."""
+    rng = np.random.default_rng(3)
+    ct = 40 + rng.integers(-9, 10, SHAPE_ZYX)
+    labels = np.zeros(SHAPE_ZYX, dtype=np.uint8)
+    labels[4:20, 6:26, 6:26] = Label.HEART
+    for x in (10, 20):
+        ct[10, 12, x : x + 2] = 400
+        labels[10, 12, x : x + 2] = Label.CORONARY
+    grid = grid_from_spacing(SHAPE_ZYX, (3.0, 2.0, 2.0))
+    return Volume(ct.astype(np.int16), grid), Labels(labels, grid)
+
+
+def test_a_planted_case_stays_in_the_group_of_its_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plant(on: writing.Background, index: int, seed: int) -> SimpleNamespace:
+        return SimpleNamespace(
+            scan=SimpleNamespace(volume=on.volume, labels=on.labels, plaques=(StubPlaque(float(index)),))
+        )
+
+    monkeypatch.setattr(writing, "plant_case", plant)
+    real = background(tmp_path / "real1", unsure=[[10.0, 12.0, 10.5]])
+    folders = list(write_planted_cohort([real], tmp_path / "out", per_background=2, seed=5, workers=1))
+    assert sorted(folder.name for folder in folders) == ["real1-p5-000", "real1-p5-001"]
+    cases = [read_case(folder) for folder in sorted(folders)]
+    assert {case.group for case in cases} == {"patient1"}
+    assert {case.site for case in cases} == {"planted"}
+    assert {case.licence for case in cases} == {"CC-BY-4.0"}
+    assert [case.extra["plaques"] for case in cases] == [[{"agatston": 0.0}], [{"agatston": 1.0}]]
+    # The lesion its reader was sure of is left: two pixels of 4 mm2 at weight 4, 3 mm apart.
+    assert [case.reference_agatston for case in cases] == [pytest.approx(32.0)] * 2
+    assert "lesions" not in cases[0].extra
+
+
+def test_nothing_to_plant_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="0 cases per scan"):
+        list(write_planted_cohort([tmp_path], tmp_path / "out", per_background=0, seed=5))
+
+
+def test_an_erased_lesion_is_tissue_afterwards_and_the_others_stay() -> None:
+    volume, labels = tissue_with_lesions()
+    erased, left = erase_lesions(volume, labels, [[10.0, 12.0, 10.5]])
+    around = erased.ct_hu_zyx[8:13, 9:16, 7:15]
+    assert (around >= 31).all()
+    assert (around <= 49).all()
+    assert around.std() == pytest.approx(5.5, abs=1.0)
+    assert (left.labels_zyx[10, 12, 10:12] == Label.HEART).all()
+    assert (left.labels_zyx[10, 12, 20:22] == Label.CORONARY).all()
+    changed = erased.ct_hu_zyx != volume.ct_hu_zyx
+    assert not changed[:, :, 16:].any()
+    assert changed.sum() < 200
+
+
+def test_erasing_is_the_same_each_time_and_changes_no_input() -> None:
+    volume, labels = tissue_with_lesions()
+    before = volume.ct_hu_zyx.copy()
+    one, two = (erase_lesions(volume, labels, [[10.0, 12.0, 10.5]])[0] for _ in range(2))
+    np.testing.assert_array_equal(one.ct_hu_zyx, two.ct_hu_zyx)
+    np.testing.assert_array_equal(volume.ct_hu_zyx, before)
+
+
+@pytest.mark.parametrize("centre", [[10.0, 20.0, 10.0], [0.0, 0.0, 0.0]])
+def test_where_no_lesion_is_nothing_is_erased(centre: list[float]) -> None:
+    volume, labels = tissue_with_lesions()
+    erased, left = erase_lesions(volume, labels, [centre])
+    np.testing.assert_array_equal(erased.ct_hu_zyx, volume.ct_hu_zyx)
+    np.testing.assert_array_equal(left.labels_zyx, labels.labels_zyx)
+
+
+def test_a_scan_without_anything_dense_is_left_alone() -> None:
+    volume, labels = tissue_with_lesions()
+    soft = Volume(np.minimum(volume.ct_hu_zyx, np.int16(60)), volume.grid)
+    np.testing.assert_array_equal(erase_lesions(soft, labels, [[10.0, 12.0, 10.5]])[0].ct_hu_zyx, soft.ct_hu_zyx)
+
+
+def test_a_lesion_without_tissue_around_it_is_refused() -> None:
+    volume, labels = tissue_with_lesions()
+    lung = Volume(np.where(volume.ct_hu_zyx > 110, 400, -800).astype(np.int16), volume.grid)
+    with pytest.raises(InputError, match="no soft tissue surrounds the lesion"):
+        erase_lesions(lung, labels, [[10.0, 12.0, 10.5]])
