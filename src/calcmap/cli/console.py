@@ -45,16 +45,20 @@ def open_console() -> Console:
 
 
 def open_progress(*, is_shown: bool) -> Progress:
-    """Return a progress bar on the error stream, so that the output stream holds results alone."""
+    """Return a progress bar on the error stream, so that the output stream holds results alone.
+
+    Nothing is drawn where no one watches: into a file or a pipe.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True, markup=False, emoji=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=not is_shown,
+        disable=not (is_shown and console.is_terminal),
     )
