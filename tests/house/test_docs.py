@@ -163,7 +163,10 @@ def test_every_column_of_results_csv_is_explained() -> None:
 def test_every_reason_code_is_explained_and_no_other() -> None:
     table = sections(RESULT_PAGE, level=2)["Reason codes"]
     explained = set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE))
-    assert explained == {error.code for error in _tree(errors.InputError)} | {errors.ModelError.code}
+    from calcmap.cli.score import INTERNAL_ERROR
+
+    known = {error.code for error in _tree(errors.InputError)}
+    assert explained == known | {errors.ModelError.code, INTERNAL_ERROR}
 
 
 def test_every_configuration_file_is_toml_of_a_known_kind() -> None:
