@@ -37,10 +37,10 @@ class Case:
     ----------
     id : str
         Unique within a data set.
-    site : str or None
-        Hospital or simulated site; ``None`` when the case does not say.
     source, licence : str
         Origin and terms, for the model card.
+    site : str or None
+        Hospital or simulated site; ``None`` when the case does not say.
     reference_agatston : float or None
         Reference score where the labels do not give it.
     reference_range : tuple of float or None

@@ -147,14 +147,14 @@ class Elements:
 
     Parameters
     ----------
-    values : dict of int to bytes
-        Raw values by tag.
-    items : dict of int to list of Elements
-        Sequences by tag.
     byte_order : str
         ``"<"`` or ``">"``.
     charset : str
         Python's name of the character set.
+    values : dict of int to bytes
+        Raw values by tag.
+    items : dict of int to list of Elements
+        Sequences by tag.
     """
 
     byte_order: str = "<"

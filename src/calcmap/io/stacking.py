@@ -89,6 +89,11 @@ def stack_slices(slices: Sequence[Slice], *, have_same_pixels: SamePixels, conte
     content : Content
         What the stack has to show; two slices are needed in any case, since their distance is the increment.
 
+    Returns
+    -------
+    Stack
+        Ascending along the normal, with what was noticed.
+
     Raises
     ------
     OrientationError
