@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +45,20 @@ def test_impossible_orders_end_with_two(
     assert ran.code == 2
     assert message in ran.err
     assert ran.err.count("calcmap:") == 1
+
+
+def test_calcium_is_planted_into_each_background(
+    calcmap: Calcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plant(on: writing.Background, index: int, seed: int) -> SimpleNamespace:
+        return SimpleNamespace(scan=SimpleNamespace(volume=on.volume, labels=on.labels, plaques=()))
+
+    monkeypatch.setattr(writing, "plant_case", plant)
+    real = background(tmp_path / "real1", unsure=[])
+    out = tmp_path / "cohort"
+    ran = calcmap("simulate", "--background", real, "--patients", 2, "--seed", 4, "-o", out, "--workers", 1)
+    assert (ran.code, len(list(out.iterdir()))) == (0, 2)
+    assert "2 patients in" in ran.out
 
 
 def test_planted_cases_cannot_be_dicom(calcmap: Calcmap, tmp_path: Path) -> None:

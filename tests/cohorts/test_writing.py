@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,6 +73,14 @@ def test_the_bytes_are_the_same_for_any_number_of_workers(tmp_path: Path) -> Non
     one = digests(tmp_path / "1")
     assert len(one) == 9
     assert one == digests(tmp_path / "2")
+
+
+def test_a_worker_writes_what_its_job_says(tmp_path: Path) -> None:
+    for as_dicom in (False, True):
+        wanted, alone = order(patients=1, as_dicom=as_dicom), tmp_path / f"alone-{as_dicom}"
+        (folder,) = write_simulated_cohort(wanted, tmp_path / f"cohort-{as_dicom}", workers=1)
+        writing._write_aside(partial(writing._simulate_one, wanted, 0), alone)
+        assert digests(alone) == digests(folder)
 
 
 def test_patients_differ_and_are_named_by_site_seed_and_number(tmp_path: Path) -> None:
@@ -189,6 +198,7 @@ def test_a_planted_case_stays_in_the_group_of_its_background(tmp_path: Path, mon
 
     monkeypatch.setattr(writing, "plant_case", plant)
     real = background(tmp_path / "real1", unsure=[[10.0, 12.0, 10.5]])
+    writing._write_aside(partial(writing._plant_one, real, 0, 5), tmp_path / "alone")
     folders = list(write_planted_cohort([real], tmp_path / "out", per_background=2, seed=5, workers=1))
     assert sorted(folder.name for folder in folders) == ["real1-p5-000", "real1-p5-001"]
     cases = [read_case(folder) for folder in sorted(folders)]
@@ -199,6 +209,7 @@ def test_a_planted_case_stays_in_the_group_of_its_background(tmp_path: Path, mon
     # The lesion its reader was sure of is left: two pixels of 4 mm2 at weight 4, 3 mm apart.
     assert [case.reference_agatston for case in cases] == [pytest.approx(32.0)] * 2
     assert "lesions" not in cases[0].extra
+    assert digests(tmp_path / "alone") == digests(min(folders))
 
 
 def test_nothing_to_plant_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from calcmap.core.errors import ModelError
 from calcmap.segmentation import engine
-from calcmap.segmentation.engine import load_engine, shipped_weights
+from calcmap.segmentation.engine import CALCIUM_FILE, HEART_FILE, load_engine, shipped_weights
 from stub_networks import METADATA, calcium_weights, heart_weights, network_file, write_networks
 
 
@@ -72,6 +72,15 @@ def test_half_a_file_is_refused(networks: Path, tmp_path: Path) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read the heart network .*: No such file"):
         load_engine(tmp_path / "heart.onnx", task="heart")
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "channels", "classes"), [("heart", HEART_FILE, 1, 2), ("calcium", CALCIUM_FILE, 5, 3)]
+)
+def test_the_shipped_networks_are_for_their_tasks(task: str, name: str, channels: int, classes: int) -> None:
+    loaded = load_engine(shipped_weights(name), task=task, threads=1)
+    logits = loaded.logits(np.zeros((1, channels, 20, 24), dtype=np.float32))
+    assert logits.shape == (1, classes, 20, 24)
 
 
 def test_a_package_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calcmap.core.errors import ConfigError, InputError
-from calcmap.core.volume import Labels
+from calcmap.core.volume import Labels, Volume
 from calcmap.training import samples
 from calcmap.training.samples import (
     IGNORED,
@@ -68,6 +68,13 @@ def test_lesions_that_the_reader_was_not_sure_of_are_ignored() -> None:
 def test_an_unsure_place_without_a_lesion_changes_nothing() -> None:
     volume, labels = small_case()
     sample = make_calcium_sample(volume, labels, FACTS, unsure_zyx=[[6.0, 10.0, 12.0]])
+    assert not (sample.target_zyx == IGNORED).any()
+
+
+def test_an_unsure_place_in_a_scan_without_anything_dense_changes_nothing() -> None:
+    volume, labels = small_case()
+    soft = Volume(np.minimum(volume.ct_hu_zyx, np.int16(60)), volume.grid)
+    sample = make_calcium_sample(soft, labels, FACTS, unsure_zyx=[[4.0, 18.0, 21.5]])
     assert not (sample.target_zyx == IGNORED).any()
 
 

@@ -10,13 +10,16 @@ import numpy as np
 
 from calcmap.core.volume import Float32Array, Float64Array, Int16Array
 
+LEAST_WEIGHT = 1e-9
+"""Inputs that weigh less than this together are touched by rounding only: the output counts as outside."""
+
 
 def averaging_weights(positions: Float64Array, n_in: int) -> Float32Array:
     """Return weights (outputs, inputs) that average input samples around each output position.
 
     Each output is the mean of the inputs under a box as wide as the distance of the output positions, or, where these
-    lie closer than the inputs, a linear interpolation. Samples beyond the ends take no part; an output that no input
-    reaches has zero weight everywhere.
+    lie closer than the inputs, a linear interpolation. Samples beyond the ends take no part: an output whose box hangs
+    over an end is the mean of the inputs that the box still touches, and one that touches none has no weights at all.
 
     Parameters
     ----------
@@ -36,9 +39,8 @@ def averaging_weights(positions: Float64Array, n_in: int) -> Float32Array:
     # A box of the output's width, softened by half a sample on each side, is linear interpolation when step <= 1.
     weights = np.clip(half_width + 0.5 - distance, 0.0, 1.0)
     total = weights.sum(axis=1, keepdims=True)
-    # At the rim a single distant sample must not stand for a whole output.
-    inside = (positions > -half_width - 0.5) & (positions < n_in - 0.5 + half_width)
-    return np.where(inside[:, None] & (total > 0), weights / np.maximum(total, 1e-12), 0.0).astype(np.float32)
+    is_reached = total > LEAST_WEIGHT
+    return np.where(is_reached, weights / np.where(is_reached, total, 1.0), 0.0).astype(np.float32)
 
 
 def resample_separable(
