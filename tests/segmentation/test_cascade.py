@@ -20,6 +20,7 @@ from calcmap.segmentation.cascade import (
     foreground_probability,
     largest_component,
     load_cascade,
+    outlying_components,
     runs_of_slices,
 )
 from calcmap.segmentation.engine import Engine
@@ -96,6 +97,36 @@ def test_voxels_below_the_candidate_threshold_are_never_calcium(scan: tuple[Volu
     eager = Engine(PointwiseSession(weights, biases + np.float32([0, 1e4, 0])), "b", METADATA["calcium"])
     heart = Engine(PointwiseSession(*heart_weights()), "a", METADATA["heart"])
     assert (Cascade(heart, eager).segment(Volume(ct, volume.grid)).labels.labels_zyx <= Label.HEART).all()
+
+
+def test_a_rib_that_reaches_into_the_heart_mask_is_no_calcium(scan: tuple[Volume, BoolArray]) -> None:
+    volume, heart = scan
+    ct = volume.ct_hu_zyx.copy()
+    edge = int(np.flatnonzero(heart[20, 42])[0])
+    ct[20, 42, edge - 9 : edge + 3] = 400
+    everywhere = tuple(slice(0, n) for n in ct.shape)
+    labels = stub_cascade().find_calcium(Volume(ct, volume.grid), heart, everywhere)
+    assert labels[20, 42, edge - 9 : edge + 3].tolist() == [Label.BACKGROUND] * 9 + [Label.HEART] * 3
+    assert (labels[volume.ct_hu_zyx == 400] > Label.HEART).all()
+
+
+@pytest.mark.parametrize(("n_inside", "is_outlying"), [(0, True), (1, True), (2, False), (4, False)])
+def test_a_dense_piece_is_the_hearts_when_half_of_it_lies_in_it(n_inside: int, is_outlying: bool) -> None:
+    dense, heart = np.zeros((2, 4, 12), dtype=np.bool_), np.zeros((2, 4, 12), dtype=np.bool_)
+    dense[0, 1, 4:8] = True
+    dense[1, 3, 0] = True  # another piece, outside
+    heart[:, :, 8 - n_inside : 12] = True
+    found = outlying_components(dense, heart)
+    assert found[0, 1, 4:8].tolist() == [is_outlying] * 4
+    assert found.sum() == 4 * is_outlying + 1
+
+
+def test_pieces_that_touch_by_a_corner_are_one() -> None:
+    dense = np.zeros((2, 3, 3), dtype=np.bool_)
+    dense[0, 0, 0] = dense[1, 1, 1] = True
+    heart = np.zeros_like(dense)
+    heart[0, 0, 0] = True
+    assert not outlying_components(dense, heart).any()
 
 
 def test_network_files_make_the_same_cascade(scan: tuple[Volume, BoolArray], tmp_path: Path) -> None:
