@@ -132,3 +132,9 @@ def test_labels_on_another_grid_are_an_error_that_names_both() -> None:
     labels = Labels(np.zeros(SHAPE, dtype=np.uint8), grid_from_spacing(SHAPE, (3.0, 0.5, 0.25)))
     with pytest.raises(GridMismatchError, match=r"\(3\.0, 0\.5, 0\.25\) mm, the CT has .*\(5\.0, 0\.5, 0\.25\) mm"):
         labels.check_on(volume)
+
+
+def test_a_spacing_is_the_same_from_decimal_text_and_from_float32() -> None:
+    from_text = grid_from_spacing((3, 4, 5), (3.27, 0.976562, 0.976562))
+    from_float32 = grid_from_spacing((3, 4, 5), tuple(float(np.float32(mm)) for mm in (3.27, 0.976562, 0.976562)))
+    assert from_text.spacing_mm_zyx == from_float32.spacing_mm_zyx == (3.27, 0.976562, 0.976562)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -26,6 +25,7 @@ from calcmap.io.choosing import choose_series
 from calcmap.io.finding import find_studies
 from calcmap.io.reading import load_scan, read_single_ct
 from ct_series import HEADER, ct_images, save, save_with_directory, small_ct
+from gdcm_recompression import recompress
 
 
 def _as_native(syntax: str) -> Callable[[Path], Path]:
@@ -55,31 +55,9 @@ def _by_pydicom(syntax: str) -> Callable[[Path], Path]:
 
 def _by_gdcm(syntax: str) -> Callable[[Path], Path]:
     def build(folder: Path) -> Path:
-        import gdcm
-
         save(ct_images(), folder)
         for path in folder.iterdir():
-            reader = gdcm.ImageReader()
-            reader.SetFileName(str(path))
-            assert reader.Read()
-            change = gdcm.ImageChangeTransferSyntax()
-            change.SetTransferSyntax(
-                gdcm.TransferSyntax(
-                    {
-                        str(JPEGLosslessSV1): gdcm.TransferSyntax.JPEGLosslessProcess14_1,
-                        str(JPEG2000Lossless): gdcm.TransferSyntax.JPEG2000Lossless,
-                        str(JPEGLSLossless): gdcm.TransferSyntax.JPEGLSLossless,
-                    }[syntax]
-                )
-            )
-            change.SetInput(reader.GetImage())
-            assert change.Change()
-            writer = gdcm.ImageWriter()
-            writer.SetFile(reader.GetFile())
-            writer.SetImage(change.GetOutput())
-            writer.SetFileName(str(path))
-            assert writer.Write()
-            assert dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID == syntax
+            recompress(path, path, syntax=syntax)
         return folder
 
     return build

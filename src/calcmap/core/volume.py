@@ -21,6 +21,9 @@ Float64Array: TypeAlias = NDArray[np.float64]
 GRID_TOLERANCE_MM = 0.01
 """Two grids are one when no corner differs by more than this (our choice: far below a pixel, above float32 noise)."""
 
+SPACING_DIGITS = 7
+"""Significant digits of a spacing: what float32, the number type of NIfTI affines, can hold."""
+
 
 class Label(IntEnum):
     """Voxel values of every label map that CalcMap reads or writes."""
@@ -64,10 +67,11 @@ class Grid:
     def spacing_mm_zyx(self) -> tuple[float, float, float]:
         """Distance of neighbouring voxel centres along slices, rows and columns, mm.
 
-        The first is the slice *increment*, not the slice thickness.
+        The first is the slice *increment*, not the slice thickness. Values are rounded to `SPACING_DIGITS` significant
+        digits, so that one scan gives one score whether its spacing came as decimal text or as float32.
         """
         dx, dy, dz = np.linalg.norm(self.affine_lps_mm[:3, :3], axis=0)
-        return float(dz), float(dy), float(dx)
+        return _significant(dz), _significant(dy), _significant(dx)
 
     @property
     def pixel_area_mm2(self) -> float:
@@ -77,8 +81,8 @@ class Grid:
 
     @property
     def voxel_volume_mm3(self) -> float:
-        """Volume of one voxel (pixel area times increment), mm³."""
-        return float(abs(np.linalg.det(self.affine_lps_mm[:3, :3])))
+        """Volume of one voxel (pixel area times increment), mm³; slices are never sheared."""
+        return self.pixel_area_mm2 * self.spacing_mm_zyx[0]
 
     def lps_mm(self, index_zyx: tuple[float, float, float]) -> tuple[float, float, float]:
         """Return the patient coordinates (x, y, z; LPS, mm) of a voxel index (slice, row, column)."""
@@ -167,6 +171,10 @@ def grid_from_spacing(
     affine = np.diag([dx, dy, dz, 1.0])
     affine[:3, 3] = origin_lps_mm
     return Grid(shape_zyx, affine)
+
+
+def _significant(mm: float) -> float:
+    return float(f"{mm:.{SPACING_DIGITS}g}")
 
 
 def _check_array(array: NDArray[np.generic], dtype: np.dtype[np.generic], grid: Grid) -> None:
