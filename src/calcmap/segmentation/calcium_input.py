@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,9 +98,18 @@ def grow_mask(mask_zyx: BoolArray, *, reach_mm: float, spacing_mm_zyx: tuple[flo
     rows_px, columns_px = (round(reach_mm / mm) for mm in spacing_mm_zyx[1:])
     if max(rows_px, columns_px) < 1:
         return mask_zyx.copy()
-    dy = np.arange(-rows_px, rows_px + 1)[:, None]
-    dx = np.arange(-columns_px, columns_px + 1)[None, :]
-    # (dy / a)^2 + (dx / b)^2 <= 1 in whole numbers, so that no rounding decides about the pixels on the ellipse.
+    # The ellipse as a pile of horizontal runs: maximum filters along columns, shifted along rows, are several times
+    # quicker than a dilation by the whole ellipse, and give the same pixels.
+    grown = np.zeros(mask_zyx.shape, dtype=np.uint8)
+    for row_px in range(rows_px + 1):
+        reach_px = _ellipse_reach(row_px, rows_px=rows_px, columns_px=columns_px)
+        wider = ndimage.maximum_filter1d(mask_zyx.view(np.uint8), 2 * reach_px + 1, axis=2, mode="constant")
+        np.maximum(grown[:, row_px:], wider[:, : wider.shape[1] - row_px], out=grown[:, row_px:])
+        np.maximum(grown[:, : grown.shape[1] - row_px], wider[:, row_px:], out=grown[:, : grown.shape[1] - row_px])
+    return grown.view(np.bool_)
+
+
+def _ellipse_reach(row_px: int, *, rows_px: int, columns_px: int) -> int:
+    """Return the most columns x with (row / a)^2 + (x / b)^2 <= 1, in whole numbers so that no rounding decides."""
     a, b = max(rows_px, 1), max(columns_px, 1)
-    ellipse = (dy * b) ** 2 + (dx * a) ** 2 <= (a * b) ** 2
-    return np.asarray(ndimage.binary_dilation(mask_zyx, ellipse[None]), dtype=np.bool_)
+    return min(columns_px, math.isqrt((a * a - row_px * row_px) * b * b // (a * a)))
