@@ -53,7 +53,7 @@ def _fold(case_folder: Path, arguments: argparse.Namespace) -> CaseRow:
 
 def _start(task: str, group: str, fold: Path, arguments: argparse.Namespace) -> subprocess.Popen[bytes]:
     data = [word for folder in [arguments.real, *arguments.data] for word in ("--data", folder)]
-    config = arguments.configs / f"{task}.toml"
+    config = arguments.configs / f"{task}_real.toml"
     command = [*_calcmap("train"), task, *data, "--config", config, "-o", fold / task, "--exclude", group]
     fold.mkdir(parents=True, exist_ok=True)
     log = (fold / f"{task}.log").open("wb")
