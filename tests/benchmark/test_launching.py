@@ -36,6 +36,12 @@ def test_output_is_dropped_and_errors_are_kept() -> None:
     assert (launched.exit_code, launched.errors) == (7, "oh")
 
 
+def test_variables_are_set_beside_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALCMAP_BEFORE", "3")
+    code = "import os, sys; sys.exit(int(os.environ['CALCMAP_BEFORE'] + os.environ['CALCMAP_NEW']))"
+    assert launch([*PYTHON, code], environment={"CALCMAP_NEW": "4"}).exit_code == 34
+
+
 def test_a_signal_is_a_negative_exit_code() -> None:
     assert launch([*PYTHON, "import os; os.kill(os.getpid(), 9)"]).exit_code == -9
 

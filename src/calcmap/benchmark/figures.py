@@ -202,7 +202,7 @@ def _starved_notes(networks: Mapping[str, NetworkFigures], *, cores: int) -> lis
         share = ratio(networks[name].cpu_seconds_per_study, networks[name].seconds_per_study)
         if share is not None and share < STARVED_SHARE * cores:
             notes.append(
-                f"{name} got {share:.1f} of {cores} cores: its seconds are too long, and calcmap seems faster than it "
-                "is; compare processor time, or measure again on a quiet machine"
+                f"{name} got {share:.1f} of {cores} cores: its seconds are too long, and how much faster calcmap is "
+                "cannot be told from them; look at processor time, or measure again on a quiet machine"
             )
     return notes

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,10 @@ from calcmap.core.errors import ConfigError, JobError
 LAUNCHER = Path(__file__).with_name("launcher.py")
 LAUNCHER_FLAGS = ("-I", "-S")
 """No site packages and no environment: the launcher stays small (see there)."""
+
+WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
+"""Threads of torch that wait for each other sleep. By default they spin: where other work holds one core, two threads
+then took fifteen times the processor time of one thread for the same slice."""
 
 AnswerT = TypeVar("AnswerT")
 
@@ -43,13 +47,15 @@ def check_system() -> None:
         raise ConfigError("calcmap bench measures memory by wait4, which this system lacks; use Linux or macOS")
 
 
-def launch(command: Sequence[str | Path]) -> Launched:
+def launch(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Launched:
     """Return the cost of a command, from its start to its end; its output is dropped.
 
     Parameters
     ----------
     command : sequence of str or Path
         Program, by its full path, and arguments.
+    environment : mapping of str to str, optional
+        Variables to set beside those of this process.
 
     Returns
     -------
@@ -63,7 +69,11 @@ def launch(command: Sequence[str | Path]) -> Launched:
     """
     words = [str(word) for word in command]
     run = subprocess.run(
-        [sys.executable, *LAUNCHER_FLAGS, str(LAUNCHER), *words], capture_output=True, text=True, check=False
+        [sys.executable, *LAUNCHER_FLAGS, str(LAUNCHER), *words],
+        env=os.environ | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if run.returncode != 0:
         raise JobError(f"cannot start {words[0]}: {_last_line(run.stderr)}")
@@ -118,7 +128,8 @@ def carry_out(order: WorkOrder, answer_type: type[AnswerT]) -> tuple[AnswerT, La
     """
     answer = order.work / f"{order.measurement}.json"
     text = json.dumps(config_to_dict(order))
-    launched = launch([sys.executable, "-m", "calcmap.benchmark.worker", text, answer])
+    command: list[str | Path] = [sys.executable, "-m", "calcmap.benchmark.worker", text, answer]
+    launched = launch(command, environment=WORKER_ENVIRONMENT)
     if launched.exit_code != 0:
         raise JobError(f"measuring {order.measurement} {_ending(launched)}")
     table = json.loads(answer.read_text(encoding="utf-8"))
