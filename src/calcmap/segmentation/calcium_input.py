@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from calcmap.core.volume import BoolArray, Float32Array, Int16Array
+from calcmap.core.volume import BoolArray, Float32Array, Int16Array, UInt8Array
 
 CALCIUM_WINDOW_HU = (-250.0, 550.0)
 """HU range that the calcium network sees: from below fat to dense calcium."""
@@ -100,10 +100,11 @@ def grow_mask(mask_zyx: BoolArray, *, reach_mm: float, spacing_mm_zyx: tuple[flo
         return mask_zyx.copy()
     # The ellipse as a pile of horizontal runs: maximum filters along columns, shifted along rows, are several times
     # quicker than a dilation by the whole ellipse, and give the same pixels.
-    grown = np.zeros(mask_zyx.shape, dtype=np.uint8)
+    grown: UInt8Array = np.zeros(mask_zyx.shape, dtype=np.uint8)
     for row_px in range(rows_px + 1):
         reach_px = _ellipse_reach(row_px, rows_px=rows_px, columns_px=columns_px)
-        wider = ndimage.maximum_filter1d(mask_zyx.view(np.uint8), 2 * reach_px + 1, axis=2, mode="constant")
+        run_px = 2 * reach_px + 1
+        wider: UInt8Array = ndimage.maximum_filter1d(mask_zyx.view(np.uint8), run_px, axis=2, mode="constant")
         np.maximum(grown[:, row_px:], wider[:, : wider.shape[1] - row_px], out=grown[:, row_px:])
         np.maximum(grown[:, : grown.shape[1] - row_px], wider[:, row_px:], out=grown[:, : grown.shape[1] - row_px])
     return grown.view(np.bool_)
