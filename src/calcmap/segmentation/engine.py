@@ -89,6 +89,8 @@ def load_engine(path: Path, *, task: str, threads: int | None = None) -> Engine:
         raise ModelError(f"cannot read the {task} network {path}: {error.strerror}") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
+    # Without the arena a study peaks at about half the memory, and takes no longer.
+    options.enable_cpu_mem_arena = False
     options.log_severity_level = 3  # errors only
     # Spinning threads would take the second core from reading and writing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
