@@ -16,9 +16,10 @@ from calcmap.core.volume import Label, Labels, grid_from_spacing
 from calcmap.io.finding import find_studies
 from calcmap.io.study import Study
 from calcmap.pipeline import ScoredStudy, ScoreOptions, refuse_study, score_study
-from calcmap.pipeline.score import find_percentiles, refuse_unfit, score_scan, summarise_heart
+from calcmap.pipeline.score import above_threshold, find_percentiles, refuse_unfit, score_scan, summarise_heart
 from calcmap.scoring.percentiles import Ethnicity, hoff_percentile, mesa_percentile
 from calcmap.scoring.rules import get_profile
+from calcmap.segmentation.cascade import Segmentation
 from ct_series import ct_images, save
 from scored_chest import (
     CORONARY_AGATSTON,
@@ -259,3 +260,13 @@ def test_an_input_error_of_any_step_is_a_refusal(study: Study) -> None:
 
     result = score_study(study, Refusing(np.zeros((1, 1, 1), dtype=np.uint8)), options=ScoreOptions()).result
     assert (result.reason, result.reason_code) == ("not today", "input_error")
+
+
+def test_labels_show_only_calcium_that_the_threshold_lets_count() -> None:
+    volume, labels = scored_chest()
+    found_zyx = labels.labels_zyx.copy()
+    in_heart, outside = (22, 50, 60), (22, 1, 1)
+    found_zyx[in_heart] = found_zyx[outside] = Label.CORONARY  # soft tissue and air, far below 130 HU
+    segmentation = Segmentation(Labels(found_zyx, volume.grid), labels.labels_zyx > Label.BACKGROUND)
+    shown = above_threshold(volume, segmentation, threshold_hu=130)
+    assert np.array_equal(shown.labels_zyx, labels.labels_zyx)

@@ -16,7 +16,7 @@ from calcmap.core.config import config_sha256
 from calcmap.core.errors import InputError, NoScorableSeriesError, UnfitScanError
 from calcmap.core.result import HeartSummary, Percentile, Provenance, Status, StudyResult
 from calcmap.core.scan import QualityFlag, Scan, SeriesChoice, Severity
-from calcmap.core.volume import BoolArray, Labels, Volume
+from calcmap.core.volume import BoolArray, Label, Labels, Volume
 from calcmap.io.choosing import choose_series
 from calcmap.io.reading import load_scan
 from calcmap.io.study import Study
@@ -128,6 +128,18 @@ def score_scan(scan: Scan, labels: Labels, *, rule: AgatstonRule, adapt_to_kvp: 
     labels.check_on(scan.volume)
     factor = scan.acquisition.mass_factor_mg_per_cm3_hu
     return score_volume(scan.volume, labels.labels_zyx, rule=rule, mass_factor=factor, kvp=kvp)
+
+
+def above_threshold(volume: Volume, segmentation: Segmentation, *, threshold_hu: int) -> Labels:
+    """Return the label map without calcium below the rule's threshold: what it shows is what the rule could count.
+
+    The networks label from a little lower, for rules with a lower threshold. Dropped voxels become heart or background.
+    """
+    labels_zyx = segmentation.labels.labels_zyx.copy()
+    calcium = np.nonzero(labels_zyx >= Label.CORONARY)
+    below = tuple(axis[volume.ct_hu_zyx[calcium] < threshold_hu] for axis in calcium)
+    labels_zyx[below] = np.where(segmentation.heart_zyx[below], Label.HEART, Label.BACKGROUND)
+    return Labels(labels_zyx, volume.grid)
 
 
 def refuse_unfit(flags: tuple[QualityFlag, ...]) -> None:
@@ -251,7 +263,8 @@ class _Notes:
             **self._common(),
         )
         logger.info("scored: %d lesions, seconds %s", len(scoring.lesions), self._rounded_seconds())
-        return ScoredStudy(result, scan.volume, segmentation.labels)
+        labels = above_threshold(scan.volume, segmentation, threshold_hu=scoring.method.threshold_hu)
+        return ScoredStudy(result, scan.volume, labels)
 
     def _common(self) -> dict[str, Any]:  # Any: fields of StudyResult, each of its own type
         choice = self.choice or SeriesChoice(None, ())
