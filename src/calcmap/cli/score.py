@@ -130,7 +130,7 @@ def _show(results: list[StudyResult], *, out: Path | None, as_json: bool) -> Non
         if result.reason:
             print_error(f"{result.study}: refused ({result.reason_code}): {result.reason}")
     if out is not None:
-        console.print(f"Results in {out}: results.csv, and a folder per study with result.json and overview.png.")
+        console.print(f"Results in {out}: results.csv, and a folder per study with its result and picture.")
     console.print(DISCLAIMER)
 
 
