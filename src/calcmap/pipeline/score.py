@@ -135,11 +135,12 @@ def above_threshold(volume: Volume, segmentation: Segmentation, *, threshold_hu:
 
     The networks label from a little lower, for rules with a lower threshold. Dropped voxels become heart or background.
     """
-    labels_zyx = segmentation.labels.labels_zyx.copy()
-    calcium = np.nonzero(labels_zyx >= Label.CORONARY)
-    below = tuple(axis[volume.ct_hu_zyx[calcium] < threshold_hu] for axis in calcium)
-    labels_zyx[below] = np.where(segmentation.heart_zyx[below], Label.HEART, Label.BACKGROUND)
-    return Labels(labels_zyx, volume.grid)
+    # Flat indices: looking for calcium voxel by voxel in three dimensions takes five times as long.
+    labels = segmentation.labels.labels_zyx.flatten()
+    calcium = np.flatnonzero(labels >= Label.CORONARY)
+    below = calcium[volume.ct_hu_zyx.reshape(-1)[calcium] < threshold_hu]
+    labels[below] = np.where(segmentation.heart_zyx.reshape(-1)[below], Label.HEART, Label.BACKGROUND)
+    return Labels(labels.reshape(volume.grid.shape_zyx), volume.grid)
 
 
 def refuse_unfit(flags: tuple[QualityFlag, ...]) -> None:
