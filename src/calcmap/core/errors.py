@@ -49,9 +49,21 @@ class InputError(CalcMapError):
 
 
 class UnreadableFileError(InputError):
-    """A file is truncated, encrypted, damaged or of no known format."""
+    """A file is truncated, encrypted, damaged or of no known format.
+
+    Parameters
+    ----------
+    message : str
+        What was found and what was expected.
+    series_uid : str or None
+        The series that the file says it belongs to, where that much of it could be read.
+    """
 
     code = "unreadable_file"
+
+    def __init__(self, message: str, *, series_uid: str | None = None) -> None:
+        super().__init__(message)
+        self.series_uid = series_uid
 
 
 class SeriesError(InputError):

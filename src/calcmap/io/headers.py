@@ -103,5 +103,6 @@ def _no_pixels(elements: Elements, name: str) -> UnreadableFileError | NotAnImag
     if "EncryptedAttributesSequence" in elements:
         return UnreadableFileError(f"{name} is encrypted: its attributes are sealed and it has no pixel data")
     if "Rows" in elements or elements.text("SOPClassUID") in (CLASSIC_CT, *ENHANCED_CT):
-        return UnreadableFileError(f"{name} describes an image but ends before its pixel data")
+        series_uid = elements.text("SeriesInstanceUID") or None
+        return UnreadableFileError(f"{name} describes an image but ends before its pixel data", series_uid=series_uid)
     return NotAnImageError(f"{name} is a DICOM object without pixels ({elements.text('Modality') or 'unknown kind'})")

@@ -55,6 +55,7 @@ def load_scan(study: Study, series_uid: str, *, content: Content = Content.CHEST
         The series is refused; the subclass says why (see ``docs/reference/reading.md``).
     """
     series = study.find_series(series_uid)
+    _check_complete(study, series)
     scan = _load_image(series.image, content) if series.image is not None else _load_dicom(series, content)
     return Scan(
         volume=scan.volume,
@@ -160,6 +161,16 @@ def _declared_padding_hu(slices: tuple[Slice, ...]) -> tuple[int, ...]:
 def _uids_sha256(instances: tuple[Instance, ...]) -> str:
     uids = sorted(instance.sop_instance_uid for instance in instances)
     return hashlib.sha256("\n".join(uids).encode()).hexdigest()
+
+
+def _check_complete(study: Study, series: Series) -> None:
+    """Raise `UnreadableFileError` when a damaged file says that it belongs to the series.
+
+    An end slice would not be missed by its neighbours, so this is asked before the geometry is.
+    """
+    lost = [one.error for one in study.problems if getattr(one.error, "series_uid", None) == series.uid]
+    if lost:
+        raise UnreadableFileError(f"{len(lost)} image(s) of the series cannot be read, the first because: {lost[0]}")
 
 
 def _problem_flags(study: Study) -> tuple[QualityFlag, ...]:
