@@ -12,7 +12,7 @@ import numpy as np
 
 from calcmap import __version__
 from calcmap.core.errors import ConfigError, InputError, OutputError
-from calcmap.core.volume import Label, Volume
+from calcmap.core.volume import Float64Array, Label, Volume
 from calcmap.evaluation.agreement import Weighting, confusion_matrix, weighted_kappa
 from calcmap.evaluation.overlap import dice, lesion_detection
 from calcmap.io.cases import load_case_arrays
@@ -22,6 +22,7 @@ from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
 from calcmap.segmentation.cascade import Cascade, largest_component
 
 N_CATEGORIES = 4
+BOOTSTRAP_DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -174,20 +175,33 @@ def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
     reference = [_nearest_allowed_category(row) for row in rows]
     matrix = confusion_matrix(reference, [row.category for row in rows], n_categories=N_CATEGORIES)
     kappa = weighted_kappa(matrix, Weighting.LINEAR)
-    dices = np.array([row.dice_heart for row in rows])
     return {
         "n": len(rows),
         "kappa_linear": {"estimate": kappa.estimate, "low": kappa.low, "high": kappa.high},
         "kappa_reason": kappa.reason,
         "matrix": matrix.tolist(),
         "categories_right": sum(row.is_category_right for row in rows),
-        "dice_heart": {"mean": float(dices.mean()), "median": float(np.median(dices)), "lowest": float(dices.min())},
+        "dice_heart": _dice_summary(np.array([row.dice_heart for row in rows])),
         "lesions": {
             "reference": sum(row.n_reference_lesions for row in rows),
             "found": sum(row.n_found_lesions for row in rows),
             "false_per_scan": sum(row.n_false_lesions for row in rows) / len(rows),
         },
         "cases": [asdict(row) for row in rows],
+    }
+
+
+def _dice_summary(dices: Float64Array) -> dict[str, float]:
+    """Return the mean as estimate with a 95 % percentile bootstrap interval over cases; median and lowest beside it."""
+    rng = np.random.default_rng(0)
+    means = rng.choice(dices, size=(BOOTSTRAP_DRAWS, len(dices))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return {
+        "estimate": float(dices.mean()),
+        "low": float(low),
+        "high": float(high),
+        "median": float(np.median(dices)),
+        "lowest": float(dices.min()),
     }
 
 
