@@ -266,8 +266,7 @@ def _simulated_case(patient: SimulatedPatient, name: str) -> Case:
 
 def _plant_one(background_folder: Path, index: int, seed: int, folder: Path) -> None:
     volume, labels, case = load_case_arrays(background_folder)
-    unsure = [lesion["center_zyx"] for lesion in case.extra.get("lesions", []) if lesion.get("confidence") == "unsure"]
-    volume, labels = erase_lesions(volume, labels, unsure)
+    volume, labels = erase_lesions(volume, labels, case.unsure_centres_zyx)
     scan = plant_case(Background(case.id, volume, labels), index, seed).scan
     planted = Case(
         id=f"{case.id}-p{seed}-{index:03d}",

@@ -64,6 +64,12 @@ class Case:
         if not self.group:
             object.__setattr__(self, "group", self.id)
 
+    @property
+    def unsure_centres_zyx(self) -> list[list[float]]:
+        """Centres of the lesions that the reader marked unsure, canonical voxel indices (slice, row, column)."""
+        lesions = self.extra.get("lesions", [])
+        return [lesion["center_zyx"] for lesion in lesions if lesion.get("confidence") == "unsure"]
+
 
 def find_cases(folders: Iterable[Path]) -> tuple[Path, ...]:
     """Return every case folder (one with ``case.json``) under ``folders``, sorted; symbolic links are followed.

@@ -170,15 +170,22 @@ def largest_component(mask_zyx: BoolArray) -> BoolArray:
 
     Of parts of one size, the one that is met first counts.
     """
+    if not mask_zyx.any():
+        return mask_zyx
+    largest = largest_part(mask_zyx).copy()
+    box = ndimage.find_objects(largest.astype(np.uint8))[0]  # holes lie in the part's own box
+    largest[box] = np.stack([ndimage.binary_fill_holes(slice_yx) for slice_yx in largest[box]])
+    return largest
+
+
+def largest_part(mask_zyx: BoolArray) -> BoolArray:
+    """Return the largest face-connected part of a mask; an empty one stays empty, of equals the first counts."""
     components, n = ndimage.label(mask_zyx)
-    if n == 0:
+    if n <= 1:
         return mask_zyx
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    largest = components == int(sizes.argmax())
-    box = ndimage.find_objects(largest.astype(np.uint8))[0]  # holes lie in the part's own box
-    largest[box] = np.stack([ndimage.binary_fill_holes(slice_yx) for slice_yx in largest[box]])
-    return np.asarray(largest, dtype=np.bool_)
+    return np.asarray(components == int(sizes.argmax()), dtype=np.bool_)
 
 
 def outlying_components(dense_zyx: BoolArray, heart_zyx: BoolArray) -> BoolArray:

@@ -20,6 +20,7 @@ from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
 from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
 from calcmap.segmentation.calcium_input import CANDIDATE_HU
+from calcmap.segmentation.cascade import largest_part
 from calcmap.segmentation.heart_grid import HeartGridConfig, sample_at, to_heart_grid
 
 SAMPLE_VERSION = 3
@@ -110,7 +111,7 @@ def make_heart_sample(volume: Volume, labels: Labels, facts: SampleFacts, *, gri
     coarse = to_heart_grid(volume, grid)
     heart = (labels.labels_zyx != Label.BACKGROUND).astype(np.float32)
     # Calcium outside the heart (descending aorta) is not heart.
-    heart *= _largest_component(heart.astype(np.bool_))
+    heart *= largest_part(heart.astype(np.bool_))
     share = sample_at(heart, coarse.positions_zyx, outside=0.0)
     return HeartSample(
         ct_hu_zyx=np.rint(coarse.ct_hu_zyx).astype(np.int16),
@@ -147,7 +148,7 @@ def make_calcium_sample(
     inside = label_map != Label.BACKGROUND
     if not inside.any():
         raise InputError(f"the labels of case {facts.case_id} are empty, expected a heart")
-    heart = inside & _largest_component(inside)
+    heart = inside & largest_part(inside)
     box = _box_around(heart, margin_mm=CALCIUM_MARGIN_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
     target = np.zeros(heart[box].shape, dtype=np.uint8)
     target[label_map[box] == Label.CORONARY] = 1
@@ -204,7 +205,7 @@ def _make_sample(case_folder: Path, *, task: str, grid: HeartGridConfig) -> Hear
     facts = SampleFacts(case.id, case.group, case.site or "unknown", _reference_category(volume, labels, case))
     if task == "heart":
         return make_heart_sample(volume, labels, facts, grid=grid)
-    return make_calcium_sample(volume, labels, facts, unsure_zyx=_unsure_centres(case))
+    return make_calcium_sample(volume, labels, facts, unsure_zyx=case.unsure_centres_zyx)
 
 
 def _reference_category(volume: Volume, labels: Labels, case: Case) -> int:
@@ -215,12 +216,6 @@ def _reference_category(volume: Volume, labels: Labels, case: Case) -> int:
         return paper_category(case.reference_agatston).index
     scoring = score_volume(volume, labels.labels_zyx, rule=get_profile("clinical"))
     return paper_category(scoring.coronary.agatston).index
-
-
-def _unsure_centres(case: Case) -> list[list[float]]:
-    """Return the centres of lesions that the reader marked unsure, in canonical voxel indices."""
-    lesions = case.extra.get("lesions", [])
-    return [lesion["center_zyx"] for lesion in lesions if lesion.get("confidence") == "unsure"]
 
 
 def _unsure_components(
@@ -239,16 +234,6 @@ def _unsure_components(
         if distance_mm.min() <= UNSURE_RADIUS_MM:
             ignored |= components == int(distance_mm.argmin()) + 1
     return np.asarray(ndimage.binary_dilation(ignored, iterations=1) & (ct_hu_zyx >= CANDIDATE_HU), dtype=np.bool_)
-
-
-def _largest_component(mask_zyx: BoolArray) -> BoolArray:
-    """Return the largest connected component of a mask."""
-    components, n = ndimage.label(mask_zyx)
-    if n <= 1:
-        return mask_zyx
-    sizes = np.bincount(components.ravel())
-    sizes[0] = 0
-    return np.asarray(components == int(sizes.argmax()), dtype=np.bool_)
 
 
 def _box_around(
