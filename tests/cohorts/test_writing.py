@@ -25,7 +25,7 @@ from calcmap.io.cases import Case, load_case_arrays, read_case, write_case
 from calcmap.io.finding import find_studies
 from calcmap.io.reading import read_single_ct
 from calcmap.simulation.patient import PatientFacts, Recipe, SimulatedPatient
-from calcmap.simulation.sites import Acquisition, Site
+from calcmap.simulation.scanner.sites import Acquisition, Site
 
 SHAPE_ZYX = (24, 32, 32)
 SPACING_MM_ZYX = (3.0, 4.0, 4.0)

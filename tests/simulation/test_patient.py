@@ -11,9 +11,9 @@ from scipy import ndimage
 
 from calcmap.core.errors import ConfigError
 from calcmap.core.volume import Label
-from calcmap.simulation.calcium import CATEGORY_LIMITS, Tissue
+from calcmap.simulation.calcium.deposits import CATEGORY_LIMITS, Tissue
 from calcmap.simulation.patient import Recipe, SimulatedPatient, patient_seed, simulate_cohort, simulate_patient
-from calcmap.simulation.sites import SITES
+from calcmap.simulation.scanner.sites import SITES
 
 COARSE = 4
 GE = SITES["ge_nmct"]

@@ -12,7 +12,7 @@ from calcmap.core.errors import ConfigError
 from calcmap.core.volume import BoolArray, Grid, Label, Volume
 from calcmap.io.ct_writing import CtHeader, write_ct_series
 from calcmap.simulation.patient import Recipe, simulate_patient
-from calcmap.simulation.sites import SITES
+from calcmap.simulation.scanner.sites import SITES
 
 INCREMENT_MM = 3.27
 """A usual increment of PET/CT; 60 slices are then 196 mm, the heart and as much lung again."""

@@ -22,8 +22,8 @@ from calcmap.io.nifti import write_labels
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.rules import get_profile
 from calcmap.simulation.patient import Recipe, SimulatedPatient, patient_seed, simulate_patient
-from calcmap.simulation.planting import Background, plant_case
-from calcmap.simulation.sites import SITES
+from calcmap.simulation.planting.planting import Background, plant_case
+from calcmap.simulation.scanner.sites import SITES
 
 UNSURE_RADIUS_MM = 3.0
 """A dense component whose centroid lies this close to an unsure lesion's recorded centre is that lesion."""
@@ -46,7 +46,7 @@ class SimulationOrder:
     patients : int
         How many.
     site : str
-        A name of `calcmap.simulation.sites.SITES`.
+        A name of `calcmap.simulation.scanner.sites.SITES`.
     seed : int
         Of the cohort.
     as_dicom : bool

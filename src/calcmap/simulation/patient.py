@@ -19,7 +19,14 @@ from calcmap.core.volume import (
     Volume,
     grid_from_spacing,
 )
-from calcmap.simulation.calcium import (
+from calcmap.simulation.anatomy.chest import paint_thorax
+from calcmap.simulation.anatomy.coronaries import CoronaryBranch, draw_coronaries
+from calcmap.simulation.anatomy.deformation import draw_deformation
+from calcmap.simulation.anatomy.heart import LEFT_MAIN_MM, TOP_ABOVE_LEFT_MAIN_MM, HeartFrame, heart_frame
+from calcmap.simulation.anatomy.person import Person, draw_person
+from calcmap.simulation.anatomy.shapes import Canvas
+from calcmap.simulation.anatomy.thorax import TILE, WALL_MM, Anatomy, Thorax
+from calcmap.simulation.calcium.deposits import (
     CATEGORY_SHARES,
     Blur,
     Deposit,
@@ -29,13 +36,9 @@ from calcmap.simulation.calcium import (
     scaled_to_kvp,
     seen_by_scanner,
 )
-from calcmap.simulation.chest import TILE, WALL_MM, Thorax, paint_thorax
-from calcmap.simulation.coronaries import CoronaryBranch, draw_coronaries
-from calcmap.simulation.deformation import Deformation, draw_deformation
-from calcmap.simulation.heart import LEFT_MAIN_MM, TOP_ABOVE_LEFT_MAIN_MM, HeartFrame, heart_frame
-from calcmap.simulation.noncoronary import draw_noncoronary_deposits
-from calcmap.simulation.person import Person, draw_person
-from calcmap.simulation.scanner import (
+from calcmap.simulation.calcium.noncoronary import draw_noncoronary_deposits
+from calcmap.simulation.population.profile import Profile, draw_profile
+from calcmap.simulation.scanner.imaging import (
     CtAxes,
     add_noise,
     add_table,
@@ -45,12 +48,13 @@ from calcmap.simulation.scanner import (
     scale_bone,
     to_hounsfield,
 )
-from calcmap.simulation.shapes import Canvas
-from calcmap.simulation.sites import Acquisition, Site, draw_acquisition
+from calcmap.simulation.scanner.sites import Acquisition, Site, draw_acquisition
 
 WORKING_STEP_MM = 1.35
 WORKING_SLICE_MM = 2.0
 DEFORMATION_SD_MM = 3.2
+FARTHEST_BELOW_MM, FARTHEST_ABOVE_MM = 260.0, 300.0
+"""Heights about the heart's middle that no scan leaves: the body bends the same way in every scan of a patient."""
 VISIBLE_HU = 25.0
 """A pixel belongs to a deposit when the deposit adds at least this (our choice: about one noise SD)."""
 THRESHOLD_HU = 130
@@ -136,8 +140,36 @@ class SimulatedPatient:
     """Centre lines in patient coordinates, mm."""
 
 
-def simulate_patient(seed: int, *, site: Site, recipe: Recipe | None = None, scale: int = 1) -> SimulatedPatient:
-    """Return one simulated patient; the same seed, site, recipe and scale give the same bytes.
+@dataclass(frozen=True)
+class PatientPlan:
+    """A patient before any picture: everything that can be known without painting."""
+
+    seed: int
+    site: Site
+    profile: Profile
+    anatomy: Anatomy
+    acquisition: Acquisition
+    """Of the attenuation CT."""
+    coronaries: tuple[CoronaryBranch, ...]
+    """Centre lines in patient coordinates, mm."""
+    deposits: tuple[Deposit, ...]
+    """Calcifications in patient coordinates."""
+    ideal_agatston: float
+    """What a sharp, still, noise-free gated scan would give."""
+    scale: int = 1
+
+
+def simulate_patient(
+    seed: int, *, site: Site, profile: Profile | None = None, recipe: Recipe | None = None, scale: int = 1
+) -> SimulatedPatient:
+    """Return one simulated patient, planned by `plan_patient` and scanned by `scan_patient`."""
+    return scan_patient(plan_patient(seed, site=site, profile=profile, recipe=recipe, scale=scale))
+
+
+def plan_patient(
+    seed: int, *, site: Site, profile: Profile | None = None, recipe: Recipe | None = None, scale: int = 1
+) -> PatientPlan:
+    """Return who is scanned and how, with every calcification, but without a picture.
 
     Parameters
     ----------
@@ -145,16 +177,12 @@ def simulate_patient(seed: int, *, site: Site, recipe: Recipe | None = None, sca
         Non-negative.
     site : Site
         Scan protocol.
+    profile : Profile, optional
+        Row of a clinical table; drawn from the recipe by default.
     recipe : Recipe, optional
         What to draw; nature by default.
     scale : int
         Coarseness for tests: pixels and working grid are ``scale`` times larger, the matrix that much smaller.
-
-    Returns
-    -------
-    SimulatedPatient
-        CT (int16 HU, canonical axes) and labels: 1 heart, 2 coronary, 3 noncoronary calcium: the voxels of at least
-        130 HU of this very image to which a deposit adds `VISIBLE_HU` or more, bone left out.
 
     Raises
     ------
@@ -164,27 +192,70 @@ def simulate_patient(seed: int, *, site: Site, recipe: Recipe | None = None, sca
     if scale < 1 or seed < 0:
         raise ConfigError(f"scale is {scale} and seed {seed}, expected at least 1 and 0")
     recipe = recipe or Recipe()
-    rng = np.random.default_rng([seed, *site.name.encode()])
+    profile = profile or _draw_profile(_stream(seed, site, "profile"), recipe)
+    anatomy = _draw_anatomy(_stream(seed, site, "anatomy"), profile)
+    person = anatomy.person
+    acquisition = _coarser(draw_acquisition(_stream(seed, site, "acquisition"), site=site), scale=scale)
+    rng = _stream(seed, site, "coronaries")
+    branches = draw_coronaries(rng, frame=anatomy.frame, sex=person.sex, fat_mm=person.epicardial_fat_mm)
+    rng = _stream(seed, site, "calcium")
+    coronary, ideal = draw_coronary_deposits(rng, branches=branches, category=profile.category)
+    factor = recipe.noncoronary_factor * site.noncoronary_factor
+    noncoronary = draw_noncoronary_deposits(_stream(seed, site, "noncoronary"), anatomy=anatomy, factor=factor)
+    return PatientPlan(
+        seed=seed, site=site, profile=profile, anatomy=anatomy, acquisition=acquisition,
+        coronaries=tuple(replace(b, points_mm=anatomy.patient_points(b.points_mm)) for b in branches),
+        deposits=tuple(_in_patient(deposit, anatomy) for deposit in (*coronary, *noncoronary)),
+        ideal_agatston=ideal, scale=scale,
+    )  # fmt: skip
+
+
+def scan_patient(plan: PatientPlan, *, acquisition: Acquisition | None = None, repeat: int = 0) -> SimulatedPatient:
+    """Return a planned patient's scan; the same plan, acquisition and repeat give the same bytes.
+
+    Parameters
+    ----------
+    plan : PatientPlan
+        Whom to scan.
+    acquisition : Acquisition, optional
+        How; by default the plan's own attenuation CT.
+    repeat : int
+        Number of the scan of this patient: another one has its own noise, heart beat and breath.
+
+    Returns
+    -------
+    SimulatedPatient
+        CT (int16 HU, canonical axes) and labels: 1 heart, 2 coronary, 3 noncoronary calcium: the voxels of at least
+        130 HU of this very image to which a deposit adds `VISIBLE_HU` or more, bone left out.
+    """
+    acquisition = acquisition or plan.acquisition
+    thorax = _thorax_of(plan, acquisition)
+    rng = _stream(plan.seed, plan.site, f"scan {repeat}")
+    volume, labels = _scan(rng, thorax, plan.coronaries, plan.deposits, acquisition)
+    heart_ml = float(np.count_nonzero(_heart_of(labels.labels_zyx))) * volume.grid.voxel_volume_mm3 / 1000
+    return SimulatedPatient(volume, labels, _facts(plan, acquisition, heart_ml), plan.coronaries)
+
+
+def _facts(plan: PatientPlan, acquisition: Acquisition, heart_ml: float) -> PatientFacts:
+    profile = plan.profile
+    return PatientFacts(
+        seed=plan.seed, site=plan.site.name, sex=profile.sex, age_years=profile.age_years,
+        height_cm=profile.height_cm, bmi=profile.bmi, acquisition=acquisition, category=profile.category,
+        ideal_agatston=plan.ideal_agatston, heart_volume_ml=heart_ml,
+        deposits=tuple(_facts_of(deposit) for deposit in plan.deposits),
+    )  # fmt: skip
+
+
+def _stream(seed: int, site: Site, name: str) -> np.random.Generator:
+    """Return the random numbers of one purpose: what one draws never changes what another gets."""
+    return np.random.default_rng([seed, *site.name.encode(), *name.encode()])
+
+
+def _draw_profile(rng: np.random.Generator, recipe: Recipe) -> Profile:
     category = recipe.category
     if category is None:
         category = draw_category(rng, shares=recipe.category_shares)
-    person = draw_person(rng, category=category)
-    acquisition = _coarser(draw_acquisition(rng, site=site), scale=scale)
-    thorax = _empty_thorax(rng, person, acquisition, scale=scale)
-    branches = draw_coronaries(rng, frame=thorax.frame, sex=person.sex, fat_mm=person.epicardial_fat_mm)
-    coronary, ideal = draw_coronary_deposits(rng, branches=branches, category=category)
-    factor = recipe.noncoronary_factor * site.noncoronary_factor
-    noncoronary = draw_noncoronary_deposits(rng, thorax=thorax, factor=factor)
-    deposits = tuple(_in_patient(deposit, thorax) for deposit in (*coronary, *noncoronary))
-    branches = tuple(replace(b, points_mm=thorax.patient_points(b.points_mm)) for b in branches)
-    volume, labels = _scan(rng, thorax, branches, deposits, acquisition)
-    heart_ml = float(np.count_nonzero(_heart_of(labels.labels_zyx))) * volume.grid.voxel_volume_mm3 / 1000
-    facts = PatientFacts(
-        seed=seed, site=site.name, sex=person.sex, age_years=person.age_years, height_cm=person.height_cm,
-        bmi=person.bmi, acquisition=acquisition, category=category, ideal_agatston=ideal, heart_volume_ml=heart_ml,
-        deposits=tuple(_facts_of(deposit) for deposit in deposits),
-    )  # fmt: skip
-    return SimulatedPatient(volume, labels, facts, branches)
+    return draw_profile(rng, category=category)
 
 
 def simulate_cohort(
@@ -209,30 +280,46 @@ def _facts_of(deposit: Deposit) -> DepositFacts:
     return DepositFacts(deposit.tissue, deposit.place, deposit.volume_mm3, (x, y, z))
 
 
-def _in_patient(deposit: Deposit, thorax: Thorax) -> Deposit:
+def _in_patient(deposit: Deposit, anatomy: Anatomy) -> Deposit:
     """Return a deposit moved, unbent, to where the deformation puts its middle."""
     middle = deposit.parts_mm.mean(axis=0, keepdims=True)
-    return replace(deposit, parts_mm=deposit.parts_mm - middle + thorax.patient_points(middle))
+    return replace(deposit, parts_mm=deposit.parts_mm - middle + anatomy.patient_points(middle))
 
 
-def _empty_thorax(rng: np.random.Generator, person: Person, acquisition: Acquisition, *, scale: int) -> Thorax:
+def _draw_anatomy(rng: np.random.Generator, profile: Profile) -> Anatomy:
+    person = draw_person(rng, profile=profile)
     frame = heart_frame(person)
-    low, high = _scan_reach_mm(person, frame, acquisition)
+    low, high = _corners_mm(person, low_mm=frame.center_mm[2] - FARTHEST_BELOW_MM,
+                            high_mm=frame.center_mm[2] + FARTHEST_ABOVE_MM)  # fmt: skip
+    return Anatomy(person, frame, draw_deformation(rng, low_mm_xyz=low, high_mm_xyz=high, sd_mm=DEFORMATION_SD_MM))
+
+
+def _corners_mm(person: Person, *, low_mm: float, high_mm: float) -> tuple[Float64Array, Float64Array]:
+    """Return the lowest and highest corner of what may hold body between two heights."""
     arm = 100.0 if person.has_arms_down else 0.0
     half_x = person.chest_half_width_mm + WALL_MM + 1.3 * person.fat_mm + 4.0 * person.muscle_mm + arm
     front = -person.chest_half_depth_mm - WALL_MM - 1.2 * person.fat_mm - person.breast_mm - 30
     back = person.chest_half_depth_mm + WALL_MM + person.fat_mm + 4.0 * person.muscle_mm + 30
-    corner_low, corner_high = np.array([-half_x - 10, front, low]), np.array([half_x + 10, back, high])
-    deformation = draw_deformation(rng, low_mm_xyz=corner_low, high_mm_xyz=corner_high, sd_mm=DEFORMATION_SD_MM)
+    return np.array([-half_x - 10, front, low_mm]), np.array([half_x + 10, back, high_mm])
+
+
+def _thorax_of(plan: PatientPlan, acquisition: Acquisition) -> Thorax:
+    """Return an empty working grid over what a scan reaches."""
+    anatomy, scale = plan.anatomy, plan.scale
+    low, high = _scan_reach_mm(anatomy.person, anatomy.frame, acquisition)
+    corner_low, corner_high = _corners_mm(anatomy.person, low_mm=low, high_mm=high)
     step = WORKING_STEP_MM * scale
     axes = (
         np.arange(low, high, WORKING_SLICE_MM * min(scale, 2)),
         np.arange(corner_low[1], corner_high[1], step),
         np.arange(corner_low[0], corner_high[0], step),
     )
-    canvas = Canvas(axes, deformation.model_grid(axes), slack_mm=deformation.slack_mm)
+    canvas = Canvas(axes, anatomy.deformation.model_grid(axes), slack_mm=anatomy.deformation.slack_mm)
+    seed = (plan.seed, *plan.site.name.encode())
+    rng = np.random.default_rng([*seed, *b"texture"])
     tile = ndimage.gaussian_filter(rng.standard_normal((TILE, TILE, TILE), dtype=np.float32), 1.3, mode="wrap")
-    return Thorax(person, frame, deformation, canvas, (tile / tile.std()).astype(np.float32))
+    return Thorax(anatomy.person, anatomy.frame, anatomy.deformation, canvas, seed,
+                  (tile / tile.std()).astype(np.float32))  # fmt: skip
 
 
 def _scan_reach_mm(person: Person, frame: HeartFrame, acquisition: Acquisition) -> tuple[float, float]:
@@ -252,7 +339,7 @@ def _scan(
 ) -> tuple[Volume, Labels]:
     """Return the CT of a thorax with its calcium, and the labels an expert would draw on it."""  # fmt: skip
     canvas = thorax.canvas
-    share = paint_thorax(thorax, rng)
+    share = paint_thorax(thorax)
     for branch in branches:
         canvas.paint_curve(branch.points_mm[::2], branch.radius_mm[::2], thorax.person.blood_hu)
     blur_by_motion(canvas.hu, share, step_mm_zyx=canvas.step_mm_zyx,
@@ -341,5 +428,5 @@ def _heart_of(labels_zyx: UInt8Array) -> UInt8Array:
     return np.isin(labels_zyx, (Label.HEART, Label.CORONARY)).astype(np.uint8)
 
 
-__all__ = ["Deformation", "DepositFacts", "PatientFacts", "Recipe", "SimulatedPatient", "patient_seed",
-           "simulate_cohort", "simulate_patient"]  # fmt: skip
+__all__ = ["DepositFacts", "PatientFacts", "PatientPlan", "Recipe", "SimulatedPatient", "patient_seed",
+           "plan_patient", "scan_patient", "simulate_cohort", "simulate_patient"]  # fmt: skip

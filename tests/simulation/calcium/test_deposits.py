@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calcmap.simulation.calcium import (
+from calcmap.simulation.calcium.deposits import (
     CATEGORY_SHARES,
     Blur,
     Deposit,
@@ -18,7 +18,7 @@ from calcmap.simulation.calcium import (
     seen_by_scanner,
     wall_deposit,
 )
-from calcmap.simulation.scanner import CtAxes, calcium_factor
+from calcmap.simulation.scanner.imaging import CtAxes, calcium_factor
 
 AXES = CtAxes(z_mm=np.arange(0, 90, 2.5), y_mm=np.arange(0, 80, 0.9), x_mm=np.arange(0, 80, 0.9))
 

@@ -15,14 +15,14 @@ from scipy import ndimage
 
 from calcmap.core.result import CalciumClass, Vessel
 from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Int16Array, Label, Labels, UInt8Array, Volume
-from calcmap.simulation.backgrounds import (
+from calcmap.simulation.planting.backgrounds import (
     CALCIUM_HU,
     VariationRecipe,
     check_ranges,
     estimate_fwhm_mm,
     vary_background,
 )
-from calcmap.simulation.plaque_sites import (
+from calcmap.simulation.planting.plaque_sites import (
     CORONARY_SHARE,
     DrawnPlaque,
     Site,
@@ -30,8 +30,8 @@ from calcmap.simulation.plaque_sites import (
     draw_motion,
     draw_noncoronary,
 )
-from calcmap.simulation.plaques import CardiacMotion, PointSpread, RenderedPlaque, render_plaque
-from calcmap.simulation.tracing import CardiacTraces, HeartFrame, trace_anatomy
+from calcmap.simulation.planting.plaques import CardiacMotion, PointSpread, RenderedPlaque, render_plaque
+from calcmap.simulation.planting.tracing import CardiacTraces, HeartFrame, trace_anatomy
 
 MATERIAL_HU = 20.0
 """A voxel belongs to a plaque that adds at least this much to it."""

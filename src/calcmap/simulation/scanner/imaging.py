@@ -12,7 +12,7 @@ import numpy as np
 from scipy import fft, ndimage, sparse, special
 
 from calcmap.core.volume import Float32Array, Float64Array, Int16Array
-from calcmap.simulation.sites import Acquisition
+from calcmap.simulation.scanner.sites import Acquisition
 
 AIR_HU = -1000.0
 LOWEST_HU = -1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calcmap.simulation.deformation import draw_deformation
-from calcmap.simulation.scanner import (
+from calcmap.simulation.anatomy.deformation import draw_deformation
+from calcmap.simulation.scanner.imaging import (
     CtAxes,
     add_noise,
     blur_by_motion,
@@ -15,7 +15,7 @@ from calcmap.simulation.scanner import (
     slice_profile,
     to_hounsfield,
 )
-from calcmap.simulation.sites import SITES, Acquisition, draw_acquisition
+from calcmap.simulation.scanner.sites import SITES, Acquisition, draw_acquisition
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calcmap.core.volume import Float32Array, Float64Array
-from calcmap.simulation.person import Person
-from calcmap.simulation.shapes import Body, Coordinates, ellipsoid, smooth_union, tube
+from calcmap.simulation.anatomy.person import Person
+from calcmap.simulation.anatomy.shapes import Body, Coordinates, ellipsoid, smooth_union, tube
 
 PERICARDIUM_BLEND_MM = 17.0
 """Width over which the pericardium bridges the grooves (our choice: gives grooves 8-12 mm deep)."""

@@ -10,8 +10,8 @@ from calcmap.core.errors import ConfigError, GridMismatchError, UnfitScanError
 from calcmap.core.result import CalciumClass
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.io.cases import load_case_arrays
-from calcmap.simulation.backgrounds import VariationRecipe, erase_calcium, estimate_fwhm_mm, vary_background
-from calcmap.simulation.planting import (
+from calcmap.simulation.planting.backgrounds import VariationRecipe, erase_calcium, estimate_fwhm_mm, vary_background
+from calcmap.simulation.planting.planting import (
     Background,
     PlantedScan,
     PlantingRecipe,
@@ -21,7 +21,7 @@ from calcmap.simulation.planting import (
     plant_cohort,
     slice_agatston,
 )
-from calcmap.simulation.plaque_sites import CORONARY_SHARE
+from calcmap.simulation.planting.plaque_sites import CORONARY_SHARE
 
 SPACING = (4.0, 1.5, 1.5)
 REAL_CASES = ("acrin042", "acrinflt013", "lidc0028", "lidc0293", "lidc0306", "lidc0350", "lungdx_A0001")

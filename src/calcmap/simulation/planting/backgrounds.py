@@ -22,7 +22,7 @@ from calcmap.core.volume import (
     UInt8Array,
     Volume,
 )
-from calcmap.simulation.plaques import FWHM_PER_SIGMA
+from calcmap.simulation.planting.plaques import FWHM_PER_SIGMA
 
 CALCIUM_HU = 130
 AIR_HU = -1000.0

@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from calcmap.core.result import Vessel
 from calcmap.core.volume import Float32Array, Float64Array
-from calcmap.simulation.coronaries import CoronaryBranch
-from calcmap.simulation.scanner import CtAxes, gaussian_profile, slice_profile
+from calcmap.simulation.anatomy.coronaries import CoronaryBranch
+from calcmap.simulation.scanner.imaging import CtAxes, gaussian_profile, slice_profile
 
 CATEGORY_SHARES = (0.400, 0.262, 0.156, 0.182)
 """Miller 2023: share of patients with a score of 0, 1-100, 101-400 and above."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calcmap.simulation.plaques import (
+from calcmap.simulation.planting.plaques import (
     HA_MG_PER_CM3_HU,
     SOFT_TISSUE_HU,
     CardiacMotion,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calcmap.core.volume import Float64Array
-from calcmap.simulation.shapes import Coordinates
+from calcmap.simulation.anatomy.shapes import Coordinates
 
 KNOT_SPACING_MM = 48.0
 """Distance of control points: about half a heart, so that shapes bend but do not crumple (our choice)."""

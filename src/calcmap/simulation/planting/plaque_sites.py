@@ -9,14 +9,14 @@ import numpy as np
 
 from calcmap.core.result import CalciumClass, Vessel
 from calcmap.core.volume import Float64Array
-from calcmap.simulation.plaques import (
+from calcmap.simulation.planting.plaques import (
     CardiacMotion,
     Plaque,
     plaque_along_path,
     plaque_nodule,
     plaque_on_wall,
 )
-from calcmap.simulation.tracing import COURSES_XYZ, MITRAL_CENTER_XYZ, CardiacTraces
+from calcmap.simulation.planting.tracing import COURSES_XYZ, MITRAL_CENTER_XYZ, CardiacTraces
 
 
 class Site(StrEnum):

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from calcmap.core.volume import Float64Array
-from calcmap.simulation.calcium import Deposit, PlateSize, Tissue, blob_deposit, wall_deposit
-from calcmap.simulation.chest import Thorax, airway_curves, great_vessel_curve
-from calcmap.simulation.heart import heart_distances_mm
-from calcmap.simulation.shapes import ellipsoid
+from calcmap.simulation.anatomy.heart import heart_distances_mm
+from calcmap.simulation.anatomy.lungs import airway_curves
+from calcmap.simulation.anatomy.mediastinum import great_vessel_curve
+from calcmap.simulation.anatomy.shapes import ellipsoid
+from calcmap.simulation.anatomy.thorax import Anatomy
+from calcmap.simulation.calcium.deposits import Deposit, PlateSize, Tissue, blob_deposit, wall_deposit
 
 ROOT_LENGTH_MM = 34.0
 """Length of the aortic curve that is root and sinus."""
@@ -49,17 +51,17 @@ PLACES: dict[str, Place] = {
 cardiology patients. The rest is our choice."""
 
 
-def draw_noncoronary_deposits(rng: np.random.Generator, *, thorax: Thorax, factor: float) -> tuple[Deposit, ...]:
+def draw_noncoronary_deposits(rng: np.random.Generator, *, anatomy: Anatomy, factor: float) -> tuple[Deposit, ...]:
     """Return the deposits of one patient outside the coronaries, in model coordinates.
 
     ``factor`` multiplies every prevalence (training wants more than nature gives).
     """
-    age_factor = float(np.exp((thorax.person.age_years - 68) / 22))
+    age_factor = float(np.exp((anatomy.person.age_years - 68) / 22))
     deposits: list[Deposit] = []
     for name, place in PLACES.items():
         if rng.random() < min(place.prevalence * age_factor * factor, 0.95):
             pieces = 1 + int(rng.poisson(place.mean_pieces - 1))
-            deposits += [_DRAW[name](rng, thorax, name, place.motion_share) for _ in range(pieces)]
+            deposits += [_DRAW[name](rng, anatomy, name, place.motion_share) for _ in range(pieces)]
     return tuple(deposits)
 
 
@@ -71,8 +73,8 @@ def _volume(rng: np.random.Generator, *, median_mm3: float) -> float:
     return float(np.clip(median_mm3 * np.exp(rng.normal(0, 1.1)), 1.5, 900))
 
 
-def _aortic_wall(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: float) -> Deposit:
-    curve, radius = great_vessel_curve(thorax, "aorta")
+def _aortic_wall(rng: np.random.Generator, anatomy: Anatomy, name: str, motion_share: float) -> Deposit:
+    curve, radius = great_vessel_curve(anatomy, "aorta")
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     low, high = {
         "aortic_root": (16.0, ROOT_LENGTH_MM + 6),
@@ -90,17 +92,17 @@ def _aortic_wall(rng: np.random.Generator, thorax: Thorax, name: str, motion_sha
     )  # fmt: skip
 
 
-def _valve(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: float) -> Deposit:
+def _valve(rng: np.random.Generator, anatomy: Anatomy, name: str, motion_share: float) -> Deposit:
     angle, out = rng.uniform(0, 2 * np.pi), VALVE_RADIUS_MM * np.sqrt(rng.random())
     point = np.array(VALVE_CENTER_MM)
     point += (out * np.cos(angle), out * np.sin(angle), rng.normal(0, 2) - 0.2 * out)
     radii = np.clip(np.exp(rng.normal(0.6, 0.45, 3)), 0.6, 6.0)
-    center = thorax.frame.from_reference(point[None])[0]
+    center = anatomy.frame.from_reference(point[None])[0]
     return blob_deposit(rng, tissue=Tissue.NONCORONARY, place=name, center_mm=center, radii_mm=radii,
                         peak_hu=_peak(rng), motion_share=motion_share)  # fmt: skip
 
 
-def _mitral(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: float) -> Deposit:
+def _mitral(rng: np.random.Generator, anatomy: Anatomy, name: str, motion_share: float) -> Deposit:
     """Return a piece of the C-shaped calcification of the posterior annulus."""
     normal = np.asarray(MITRAL_NORMAL) / np.linalg.norm(MITRAL_NORMAL)
     back = np.array([0.35, 1.0, 0.1]) - normal * float(np.dot(normal, [0.35, 1.0, 0.1]))
@@ -111,7 +113,7 @@ def _mitral(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: f
     ring = np.asarray(MITRAL_CENTER_MM) + MITRAL_RADIUS_MM * (
         np.cos(angles)[:, None] * back + np.sin(angles)[:, None] * across
     )
-    curve = thorax.frame.from_reference(ring)
+    curve = anatomy.frame.from_reference(ring)
     thickness = float(rng.uniform(0.8, 3.5))
     volume = span * MITRAL_RADIUS_MM * thickness * thickness * rng.uniform(0.8, 2.0)
     return wall_deposit(
@@ -120,30 +122,30 @@ def _mitral(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: f
     )  # fmt: skip
 
 
-def _pericardial(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: float) -> Deposit:
+def _pericardial(rng: np.random.Generator, anatomy: Anatomy, name: str, motion_share: float) -> Deposit:
     """Return a flat plaque on the sac's surface, found by walking outwards from the heart's middle."""
     direction = rng.normal(0, 1, 3)
     direction /= np.linalg.norm(direction)
     ray = np.linspace(20, 80, 61)[:, None] * direction
     x, y, z = ray.astype(np.float32).T
-    outside = heart_distances_mm((x, y, z), fat_mm=thorax.person.epicardial_fat_mm)[1] > 0
+    outside = heart_distances_mm((x, y, z), fat_mm=anatomy.person.epicardial_fat_mm)[1] > 0
     point = ray[int(np.argmax(outside))] if outside.any() else ray[-1]
     shape = ellipsoid((0, 0, 0), (1.0, 5.0, 5.0), axis=direction)
     radii = np.abs(shape.rotation.T @ (shape.radii_mm * rng.uniform(0.6, 1.8)))
-    center = thorax.frame.from_reference(point[None])[0]
+    center = anatomy.frame.from_reference(point[None])[0]
     return blob_deposit(rng, tissue=Tissue.NONCORONARY, place=name, center_mm=center, radii_mm=radii,
                         peak_hu=_peak(rng), motion_share=motion_share)  # fmt: skip
 
 
-def _near_airway(rng: np.random.Generator, thorax: Thorax) -> tuple[Float64Array, float]:
-    curves = airway_curves(thorax)
+def _near_airway(rng: np.random.Generator, anatomy: Anatomy) -> tuple[Float64Array, float]:
+    curves = airway_curves(anatomy)
     curve, radii = curves[int(rng.integers(1, len(curves)))]
     k = int(rng.integers(1, len(curve) - 1))
     return curve[k], float(radii[k])
 
 
-def _node(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: float) -> Deposit:
-    point, radius = _near_airway(rng, thorax)
+def _node(rng: np.random.Generator, anatomy: Anatomy, name: str, motion_share: float) -> Deposit:
+    point, radius = _near_airway(rng, anatomy)
     direction = rng.normal(0, 1, 3)
     center = point + direction / np.linalg.norm(direction) * (radius + rng.uniform(4, 9))
     radii = rng.uniform(1.0, 4.5) * rng.uniform(0.7, 1.3, 3)
@@ -151,8 +153,8 @@ def _node(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: flo
                         peak_hu=_peak(rng), motion_share=motion_share)  # fmt: skip
 
 
-def _bronchial(rng: np.random.Generator, thorax: Thorax, name: str, motion_share: float) -> Deposit:
-    curves = airway_curves(thorax)
+def _bronchial(rng: np.random.Generator, anatomy: Anatomy, name: str, motion_share: float) -> Deposit:
+    curves = airway_curves(anatomy)
     curve, radii = curves[int(rng.integers(0, len(curves)))]
     low = int(rng.integers(0, max(len(curve) - 4, 1)))
     return wall_deposit(
@@ -161,7 +163,7 @@ def _bronchial(rng: np.random.Generator, thorax: Thorax, name: str, motion_share
     )  # fmt: skip
 
 
-_DRAW: dict[str, Callable[[np.random.Generator, Thorax, str, float], Deposit]] = {
+_DRAW: dict[str, Callable[[np.random.Generator, Anatomy, str, float], Deposit]] = {
     "aortic_root": _aortic_wall,
     "aortic_valve": _valve,
     "mitral_annulus": _mitral,

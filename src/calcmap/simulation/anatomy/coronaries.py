@@ -8,8 +8,8 @@ import numpy as np
 
 from calcmap.core.result import Vessel
 from calcmap.core.volume import Float64Array
-from calcmap.simulation.heart import HeartFrame, heart_distances_mm, reference_points
-from calcmap.simulation.shapes import smooth_curve
+from calcmap.simulation.anatomy.heart import HeartFrame, heart_distances_mm, reference_points
+from calcmap.simulation.anatomy.shapes import smooth_curve
 
 STEP_MM = 1.0
 DEPTH_IN_FAT_MM = 2.2

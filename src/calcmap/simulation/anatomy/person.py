@@ -7,18 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from calcmap.core.volume import Float64Array
+from calcmap.simulation.population.profile import Profile
 
-CATEGORY_AGE_YEARS = (61.9, 66.4, 70.8, 72.3)
-"""Mean age by calcium category 0, 1-100, 101-400, >400 (Miller 2023, Table 1)."""
-AGE_SD_YEARS = 10.0
 SPINE_SHARE = 0.43
 """Depth of the vertebral bodies' centres behind the chest's middle, over its half depth (seven real CTs)."""
 VERTEBRA_HALF_DEPTH_MM = 14.0
 HEART_HALF_DEPTH_MM = 56.0
 HEART_SIZE_RANGE = (0.58, 1.3)
 """Smallest and largest heart volume over the reference heart's: about 400 to 1100 mL with fat."""
-CATEGORY_MALE_SHARE = (0.42, 0.52, 0.61, 0.72)
-"""Share of men by calcium category (our choice: rises as MESA's sex difference does)."""
 BREAST_IMPLANT_SHARE = 0.03
 ARMS_DOWN_SHARE = 0.08
 
@@ -59,19 +55,16 @@ class Person:
     liver_hu: float
 
 
-def draw_person(rng: np.random.Generator, *, category: int) -> Person:
-    """Return a random patient of one calcium category (0 to 3)."""
-    is_male = bool(rng.random() < CATEGORY_MALE_SHARE[category])
-    age = float(np.clip(rng.normal(CATEGORY_AGE_YEARS[category], AGE_SD_YEARS), 30, 92))
-    height = float(rng.normal(176 if is_male else 163, 7))
-    bmi = float(np.clip(18 + rng.gamma(5.0, 2.0), 17.5, 48))
+def draw_person(rng: np.random.Generator, *, profile: Profile) -> Person:
+    """Return a random build of a patient."""
+    is_male, age, height, bmi = profile.sex == "M", profile.age_years, profile.height_cm, profile.bmi
     size = height / 170 * (1.0 if is_male else 0.97)
     half_width = float(np.clip(rng.normal(124 * size, 8), 98, 155))
     half_depth = float(np.clip(rng.normal(90 * size + 1.0 * (bmi - 26), 8), 66, 128))
     scale = rng.normal(1.0, 0.06) * size**0.7 * (1 + 0.006 * (bmi - 27)) * (1.0 if is_male else 0.95)
     scales = _fitted(scale * np.exp(rng.normal(0, 0.05, 3)) * [1.0, 1.0, 1.05], half_depth=half_depth)
     return Person(
-        sex="M" if is_male else "F",
+        sex=profile.sex,
         age_years=age,
         height_cm=height,
         bmi=bmi,

@@ -1,0 +1,1 @@
+"""Invented calcium in real scans."""

@@ -1,0 +1,1 @@
+"""From tissues to a CT: protocols, blur, motion, beam and noise."""
