@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from calcmap.cohorts import writing
+from calcmap.cohorts import planted, simulated
 from cli.conftest import Calcmap
-from cohorts.test_writing import background, stub_patient
+from cohorts.test_cohorts import background, stub_patient
 
 
 @pytest.fixture(autouse=True)
 def _stub_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "simulate_patient", stub_patient)
+    monkeypatch.setattr(simulated, "simulate_patient", stub_patient)
 
 
 def test_a_cohort_is_made_and_going_on_keeps_it(calcmap: Calcmap, tmp_path: Path) -> None:
@@ -50,10 +50,10 @@ def test_impossible_orders_end_with_two(
 def test_calcium_is_planted_into_each_background(
     calcmap: Calcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def plant(on: writing.Background, index: int, seed: int) -> SimpleNamespace:
+    def plant(on: planted.Background, index: int, seed: int) -> SimpleNamespace:
         return SimpleNamespace(scan=SimpleNamespace(volume=on.volume, labels=on.labels, plaques=()))
 
-    monkeypatch.setattr(writing, "plant_case", plant)
+    monkeypatch.setattr(planted, "plant_case", plant)
     real = background(tmp_path / "real1", unsure=[])
     out = tmp_path / "cohort"
     ran = calcmap("simulate", "--background", real, "--patients", 2, "--seed", 4, "-o", out, "--workers", 1)

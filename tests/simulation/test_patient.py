@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from calcmap.core.errors import ConfigError
 from calcmap.core.volume import Label
-from calcmap.simulation.calcium.deposits import CATEGORY_LIMITS, Tissue
+from calcmap.simulation.calcium.burden import CATEGORY_LIMITS
+from calcmap.simulation.calcium.deposits import Tissue
 from calcmap.simulation.patient import Recipe, SimulatedPatient, patient_seed, simulate_cohort, simulate_patient
 from calcmap.simulation.scanner.sites import SITES
 

@@ -30,7 +30,8 @@ def simulate(
 
     Example: calcmap simulate --patients 10 --site pet_ct --seed 1 -o cohort
     """
-    from calcmap.cohorts.writing import SimulationOrder, write_planted_cohort, write_simulated_cohort
+    from calcmap.cohorts.planted import write_planted_cohort
+    from calcmap.cohorts.simulated import SimulationOrder, write_simulated_cohort
     from calcmap.core.errors import ConfigError
 
     if background and dicom:

@@ -26,17 +26,10 @@ from calcmap.simulation.anatomy.heart import LEFT_MAIN_MM, TOP_ABOVE_LEFT_MAIN_M
 from calcmap.simulation.anatomy.person import Person, draw_person
 from calcmap.simulation.anatomy.shapes import Canvas
 from calcmap.simulation.anatomy.thorax import TILE, WALL_MM, Anatomy, Thorax
-from calcmap.simulation.calcium.deposits import (
-    CATEGORY_SHARES,
-    Blur,
-    Deposit,
-    Tissue,
-    draw_category,
-    draw_coronary_deposits,
-    scaled_to_kvp,
-    seen_by_scanner,
-)
+from calcmap.simulation.calcium.burden import CATEGORY_SHARES, draw_category, draw_coronary_deposits
+from calcmap.simulation.calcium.deposits import Deposit, Tissue
 from calcmap.simulation.calcium.noncoronary import draw_noncoronary_deposits
+from calcmap.simulation.calcium.rendering import Blur, scaled_to_kvp, seen_by_scanner
 from calcmap.simulation.population.profile import Profile, draw_profile
 from calcmap.simulation.scanner.imaging import (
     CtAxes,

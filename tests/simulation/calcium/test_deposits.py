@@ -5,19 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calcmap.simulation.calcium.deposits import (
-    CATEGORY_SHARES,
-    Blur,
-    Deposit,
-    PlateSize,
-    Tissue,
-    blob_deposit,
-    draw_category,
-    draw_target_score,
-    ideal_agatston,
-    seen_by_scanner,
-    wall_deposit,
-)
+from calcmap.simulation.calcium.burden import CATEGORY_SHARES, draw_category, draw_target_score, ideal_agatston
+from calcmap.simulation.calcium.deposits import Deposit, PlateSize, Tissue, blob_deposit, wall_deposit
+from calcmap.simulation.calcium.rendering import Blur, seen_by_scanner
 from calcmap.simulation.scanner.imaging import CtAxes, calcium_factor
 
 AXES = CtAxes(z_mm=np.arange(0, 90, 2.5), y_mm=np.arange(0, 80, 0.9), x_mm=np.arange(0, 80, 0.9))

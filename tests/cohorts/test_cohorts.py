@@ -12,13 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from calcmap.cohorts import writing
-from calcmap.cohorts.writing import (
-    SimulationOrder,
-    erase_lesions,
-    write_planted_cohort,
-    write_simulated_cohort,
-)
+from calcmap.cohorts import jobs, planted, simulated
+from calcmap.cohorts.planted import erase_lesions, write_planted_cohort
+from calcmap.cohorts.simulated import SimulationOrder, write_simulated_cohort
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.io.cases import Case, load_case_arrays, read_case, write_case
@@ -52,7 +48,7 @@ def stub_patient(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPa
 
 @pytest.fixture(autouse=True)
 def _stub_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "simulate_patient", stub_patient)  # worker processes are forked and have it too
+    monkeypatch.setattr(simulated, "simulate_patient", stub_patient)  # worker processes are forked and have it too
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -79,7 +75,7 @@ def test_a_worker_writes_what_its_job_says(tmp_path: Path) -> None:
     for as_dicom in (False, True):
         wanted, alone = order(patients=1, as_dicom=as_dicom), tmp_path / f"alone-{as_dicom}"
         (folder,) = write_simulated_cohort(wanted, tmp_path / f"cohort-{as_dicom}", workers=1)
-        writing._write_aside(partial(writing._simulate_one, wanted, 0), alone)
+        jobs._write_aside(partial(simulated._simulate_one, wanted, 0), alone)
         assert digests(alone) == digests(folder)
 
 
@@ -117,11 +113,11 @@ def test_a_cohort_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pyte
 
 def test_a_patient_that_fails_leaves_no_finished_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_on_second(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
-        if seed == writing.patient_seed(7, 1):
+        if seed == simulated.patient_seed(7, 1):
             raise ZeroDivisionError
         return stub_patient(seed, site=site, recipe=recipe)
 
-    monkeypatch.setattr(writing, "simulate_patient", fail_on_second)
+    monkeypatch.setattr(simulated, "simulate_patient", fail_on_second)
     with pytest.raises(ZeroDivisionError):
         list(write_simulated_cohort(order(patients=2), tmp_path, workers=1))
     assert not (tmp_path / "pet_ct-7-00001").exists()
@@ -134,7 +130,7 @@ def test_jobs_that_have_not_begun_are_dropped_when_the_caller_stops(
         time.sleep(0.05)
         return stub_patient(seed, site=site, recipe=recipe)
 
-    monkeypatch.setattr(writing, "simulate_patient", slow)
+    monkeypatch.setattr(simulated, "simulate_patient", slow)
     running = write_simulated_cohort(order(patients=200), tmp_path, workers=1)
     next(running)
     running.close()  # type: ignore[attr-defined]
@@ -143,7 +139,7 @@ def test_jobs_that_have_not_begun_are_dropped_when_the_caller_stops(
 
 def test_a_dicom_cohort_is_read_back_as_the_same_scan_with_its_truth_apart(tmp_path: Path) -> None:
     (folder,) = write_simulated_cohort(order(patients=1, as_dicom=True), tmp_path, workers=1)
-    patient = stub_patient(writing.patient_seed(7, 0), site=writing.SITES["pet_ct"], recipe=None)
+    patient = stub_patient(simulated.patient_seed(7, 0), site=simulated.SITES["pet_ct"], recipe=None)
     scan = read_single_ct(folder / "dicom")
     np.testing.assert_array_equal(scan.volume.ct_hu_zyx, patient.volume.ct_hu_zyx)
     assert (scan.acquisition.kvp, scan.acquisition.slice_thickness_mm) == (140.0, 5.0)
@@ -191,14 +187,14 @@ def tissue_with_lesions() -> tuple[Volume, Labels]:
 
 
 def test_a_planted_case_stays_in_the_group_of_its_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def plant(on: writing.Background, index: int, seed: int) -> SimpleNamespace:
+    def plant(on: planted.Background, index: int, seed: int) -> SimpleNamespace:
         return SimpleNamespace(
             scan=SimpleNamespace(volume=on.volume, labels=on.labels, plaques=(StubPlaque(float(index)),))
         )
 
-    monkeypatch.setattr(writing, "plant_case", plant)
+    monkeypatch.setattr(planted, "plant_case", plant)
     real = background(tmp_path / "real1", unsure=[[10.0, 12.0, 10.5]])
-    writing._write_aside(partial(writing._plant_one, real, 0, 5), tmp_path / "alone")
+    jobs._write_aside(partial(planted._plant_one, real, 0, 5), tmp_path / "alone")
     folders = list(write_planted_cohort([real], tmp_path / "out", per_background=2, seed=5, workers=1))
     assert sorted(folder.name for folder in folders) == ["real1-p5-000", "real1-p5-001"]
     cases = [read_case(folder) for folder in sorted(folders)]
