@@ -13,12 +13,11 @@ from scipy import ndimage
 from calcmap.cohorts.jobs import run_jobs
 from calcmap.cohorts.simulated import write_labelled
 from calcmap.core.errors import ConfigError, InputError
-from calcmap.core.volume import BoolArray, Float64Array, Int16Array, Label, Labels, UInt8Array, Volume
+from calcmap.core.volume import BoolArray, Int16Array, Label, Labels, UInt8Array, Volume
 from calcmap.io.cases import Case, load_case_arrays
+from calcmap.io.recorded_lesions import find_recorded_lesions
 from calcmap.simulation.planting.planting import Background, plant_case
 
-UNSURE_RADIUS_MM = 3.0
-"""A dense component whose centroid lies this close to an unsure lesion's recorded centre is that lesion."""
 DENSE_HU = 110
 """Voxels of a lesion: a little below 130 HU, so that its blurred rim goes too (our choice)."""
 SOFT_TISSUE_HU = -30
@@ -79,7 +78,7 @@ def erase_lesions(volume: Volume, labels: Labels, centres_zyx: Iterable[Sequence
 
     Each erased voxel takes the HU of a random neighbour in a shell around the lesion (seeded by the lesion's place),
     which keeps the scan's noise; calcium labels there become heart. A centre without a dense component within
-    `UNSURE_RADIUS_MM` changes nothing.
+    `RECORDED_RADIUS_MM` changes nothing.
 
     Parameters
     ----------
@@ -102,7 +101,9 @@ def erase_lesions(volume: Volume, labels: Labels, centres_zyx: Iterable[Sequence
     for centre in centres_zyx:
         box = _box_at(centre, volume)
         corner = np.array([part.start for part in box])
-        lesion = _component_at(hu_zyx[box] >= DENSE_HU, np.asarray(centre) - corner, volume.spacing_mm_zyx)
+        (lesion,) = find_recorded_lesions(
+            hu_zyx[box] >= DENSE_HU, [list(np.asarray(centre) - corner)], volume.spacing_mm_zyx
+        )
         if lesion is not None:
             _fill_in(hu_zyx[box], labels_zyx[box], lesion, seed=[int(c) for c in centre])
     return Volume(hu_zyx, volume.grid), Labels(labels_zyx, labels.grid)
@@ -139,17 +140,3 @@ def _box_at(centre_zyx: Sequence[float], volume: Volume) -> tuple[slice, slice, 
         for c, mm, n in zip(centre_zyx, volume.spacing_mm_zyx, volume.grid.shape_zyx, strict=True)
     ]
     return box[0], box[1], box[2]
-
-
-def _component_at(
-    dense_zyx: BoolArray, centre_zyx: Float64Array, spacing_mm_zyx: tuple[float, float, float]
-) -> BoolArray | None:
-    """Return the component whose centroid is nearest to a centre, if within `UNSURE_RADIUS_MM`."""
-    components, n = ndimage.label(dense_zyx, structure=np.ones((3, 3, 3)))
-    if n == 0:
-        return None
-    centroids = np.array(ndimage.center_of_mass(dense_zyx, components, range(1, n + 1)))
-    distance_mm = np.linalg.norm((centroids - centre_zyx) * np.array(spacing_mm_zyx), axis=1)
-    if distance_mm.min() > UNSURE_RADIUS_MM:
-        return None
-    return np.asarray(components == int(distance_mm.argmin()) + 1, dtype=np.bool_)

@@ -16,6 +16,7 @@ from calcmap.core.config import config_sha256
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.volume import BoolArray, Int16Array, Label, Labels, UInt8Array, Volume
 from calcmap.io.cases import Case, find_cases, load_case_arrays
+from calcmap.io.recorded_lesions import find_recorded_lesions
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
 from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
@@ -29,8 +30,6 @@ CALCIUM_MARGIN_MM = 16.0
 """The calcium box is the heart's box widened by this much, room for a shifted or larger predicted heart."""
 IGNORED = 255
 """Target value of voxels that no loss is taken from: lesions whose reader was not sure."""
-UNSURE_RADIUS_MM = 3.0
-"""A component whose centroid lies this close to an unsure lesion's recorded centre is that lesion."""
 
 
 @dataclass(frozen=True)
@@ -223,16 +222,11 @@ def _unsure_components(
 ) -> BoolArray:
     """Return the candidate components whose centroid is one of the given centres."""
     ignored = np.zeros(ct_hu_zyx.shape, dtype=np.bool_)
-    if not centres_zyx:
+    for lesion in find_recorded_lesions(ct_hu_zyx >= CALCIUM_THRESHOLD_HU, centres_zyx, spacing_mm_zyx):
+        if lesion is not None:
+            ignored |= lesion
+    if not ignored.any():
         return ignored
-    components, n = ndimage.label(ct_hu_zyx >= CALCIUM_THRESHOLD_HU, structure=np.ones((3, 3, 3)))
-    if n == 0:
-        return ignored
-    centroids = np.array(ndimage.center_of_mass(np.ones_like(components), components, range(1, n + 1)))
-    for centre in centres_zyx:
-        distance_mm = np.linalg.norm((centroids - np.array(centre)) * np.array(spacing_mm_zyx), axis=1)
-        if distance_mm.min() <= UNSURE_RADIUS_MM:
-            ignored |= components == int(distance_mm.argmin()) + 1
     return np.asarray(ndimage.binary_dilation(ignored, iterations=1) & (ct_hu_zyx >= CANDIDATE_HU), dtype=np.bool_)
 
 
