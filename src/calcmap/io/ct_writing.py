@@ -1,168 +1,190 @@
-"""A volume as a classic CT series: for simulated patients, and for tests of reading.
+"""A volume as a classic CT series, and the localizer that is taken before it: for simulated patients, and for tests.
 
-Strict, as writing should be: whatever the standard wants of a CT image is there, and nothing is invented silently. The
-patient is a made-up one and the headers say so.
+Scanners differ in how they store HU. `Storage` names the ways that hybrid scanners have; whatever does not fit into
+the one asked for is an error, never clipped.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import CTImageStorage
 
-from calcmap import __version__
 from calcmap.core.errors import OutputError
-from calcmap.core.volume import Int16Array, Volume
+from calcmap.core.volume import Float64Array, Int16Array, Volume
+from calcmap.io.dicom_objects import (
+    SeriesHeader,
+    add_acquisition_time,
+    add_frame_of_reference,
+    code,
+    decimal,
+    new_object,
+    save_object,
+)
 
 RESCALE_INTERCEPT = -1024
 """Stored values are HU + 1024, as scanners have it."""
 
-STORED_BITS = 16
-_UNKNOWN_DATE = "20000101"
-"""Dates of made-up scans; a fixed one, so that the same seed gives the same bytes."""
+BODY_PHANTOM = ("113691", "DCM", "IEC Body Dosimetry Phantom")
+"""In which CTDIvol was measured: PS3.16, CID 4052."""
+
+_BITS_ALLOCATED = 16
 
 
-@dataclass(frozen=True)
-class CtHeader:
-    """What a CT series says of itself besides its pixels.
+class Storage(Enum):
+    """How HU + 1024 is stored; values are bits stored and whether there is a sign."""
 
-    Parameters
-    ----------
-    seed : str
-        All UIDs are made from it: the same seed gives the same series, another seed another one.
-    study_seed : str
-        Series with one study seed belong to one study and share its frame of reference; ``seed`` when empty.
-    patient_id : str
-        Of a made-up patient; the name is ``"Synthetic^"`` and this.
-    patient_sex : str
-        ``"M"``, ``"F"``, ``"O"`` or empty.
-    patient_age_years : int or None
-        Whole years, below 1000.
-    description, kernel, manufacturer, scanner_model : str
-        SeriesDescription, ConvolutionKernel, Manufacturer, ManufacturerModelName.
-    kvp, tube_current_ma : float
-        Tube voltage and current.
-    slice_thickness_mm : float or None
-        The increment when ``None``.
-    image_type : tuple of str
-        ImageType.
-    series_number, acquisition_number : int
-        SeriesNumber and AcquisitionNumber.
-    """
+    SIGNED_16 = (16, True)
+    """As GE and Canon do: room for padding far below air."""
+    UNSIGNED_12 = (12, False)
+    """As Siemens and Philips do: HU from -1024 to 3071."""
 
-    seed: str
-    study_seed: str = ""
-    patient_id: str = "SYNTHETIC"
-    patient_sex: str = ""
-    patient_age_years: int | None = None
+    @property
+    def bits_stored(self) -> int:
+        """Number of bits that carry the value."""
+        return self.value[0]
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether stored values may be negative."""
+        return self.value[1]
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Lowest and highest stored value."""
+        if self.is_signed:
+            return -(2 ** (self.bits_stored - 1)), 2 ** (self.bits_stored - 1) - 1
+        return 0, 2**self.bits_stored - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtHeader(SeriesHeader):
+    """What a CT series says of itself besides its pixels; empty and ``None`` are left out of the files."""
+
     description: str = "CTAC synthetic"
     kernel: str = "STANDARD"
-    manufacturer: str = "CalcMap simulator"
-    scanner_model: str = "synthetic"
     kvp: float = 120.0
     tube_current_ma: float = 20.0
+    rotation_s: float | None = None
+    """Time of one turn of the tube; exposure times follow from it and the pitch."""
+    pitch: float | None = None
+    """Table feed in a turn over the collimation; ``None`` for scans without feed."""
+    collimation_mm: tuple[float, float] | None = None
+    """Width of one row of detectors, and of all."""
+    ctdi_vol_mgy: float | None = None
     slice_thickness_mm: float | None = None
+    """The increment when ``None``."""
+    scan_options: str = ""
+    trigger_ms: float | None = None
+    """Time after the R wave, of gated scans."""
     image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL")
-    series_number: int = 1
     acquisition_number: int = 1
-
-    @property
-    def study_uid(self) -> str:
-        """StudyInstanceUID."""
-        return self._uid("study", self.study_seed or self.seed)
-
-    @property
-    def series_uid(self) -> str:
-        """SeriesInstanceUID."""
-        return self._uid("series", self.seed)
-
-    @property
-    def frame_of_reference_uid(self) -> str:
-        """FrameOfReferenceUID."""
-        return self._uid("frame", self.study_seed or self.seed)
-
-    def sop_instance_uid(self, number: int) -> str:
-        """SOPInstanceUID of the slice with that InstanceNumber."""
-        return self._uid(f"instance {number}", self.seed)
-
-    @staticmethod
-    def _uid(kind: str, seed: str) -> str:
-        return str(generate_uid(entropy_srcs=["CalcMap synthetic", kind, seed]))
+    storage: Storage = Storage.SIGNED_16
+    padding_hu: int | None = None
+    """HU of pixels outside the field of view, announced as PixelPaddingValue."""
+    is_numbered_from_head: bool = False
+    """Whether InstanceNumber 1 is the slice nearest to the head."""
 
 
 def write_ct_series(volume: Volume, folder: Path, *, header: CtHeader) -> list[Path]:
     """Write a volume as one CT image a slice, ``0001.dcm`` at the feet, and return the files.
 
-    Explicit little endian, 16 bits, RescaleSlope 1; UIDs are made from the header's seed.
+    Explicit little endian, RescaleSlope 1; UIDs are made from the header's seed.
 
     Raises
     ------
     OutputError
-        The folder cannot be written, or HU above 31743 would not fit into the stored 16 bits.
+        The folder cannot be written, or HU do not fit into the header's storage.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for index in range(volume.grid.shape_zyx[0]):
-            path = folder / f"{index + 1:04d}.dcm"
-            ct_image(volume, index, header=header).save_as(path, enforce_file_format=True)
-            paths.append(path)
-    except OSError as error:
-        raise OutputError(f"cannot write the series to {folder}: {error.strerror}") from error
+    paths = []
+    for index in range(volume.grid.shape_zyx[0]):
+        path = folder / f"{index + 1:04d}.dcm"
+        save_object(ct_image(volume, index, header=header), path)
+        paths.append(path)
     return paths
 
 
 def ct_image(volume: Volume, index: int, *, header: CtHeader) -> FileDataset:
     """Return slice ``index`` of a volume as a CT image in memory."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = UID(header.sop_instance_uid(index + 1))
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    _add_patient_and_study(image, header)
-    _add_series(image, header)
+    n_slices = volume.grid.shape_zyx[0]
+    number = n_slices - index if header.is_numbered_from_head else index + 1
+    image = _new_image(header, number)
     _add_geometry(image, volume, index, header=header)
-    _add_pixels(image, volume.ct_hu_zyx[index])
+    _add_pixels(image, volume.ct_hu_zyx[index], header=header)
     return image
 
 
-def _add_patient_and_study(image: Dataset, header: CtHeader) -> None:
-    image.SpecificCharacterSet = "ISO_IR 192"
-    image.PatientName = f"Synthetic^{header.patient_id}"
-    image.PatientID = header.patient_id
-    image.PatientBirthDate = ""
-    image.PatientSex = header.patient_sex
-    if header.patient_age_years is not None:
-        image.PatientAge = f"{header.patient_age_years:03d}Y"
-    image.PatientComments = "Made by a simulator; not a patient."
-    image.StudyInstanceUID = header.study_uid
-    image.StudyID = "1"
-    image.StudyDate = image.SeriesDate = image.AcquisitionDate = image.ContentDate = _UNKNOWN_DATE
-    image.StudyTime = image.SeriesTime = image.AcquisitionTime = image.ContentTime = "120000"
-    image.AccessionNumber = ""
-    image.ReferringPhysicianName = ""
+def ct_localizer(
+    picture_hu_zx: Int16Array,
+    *,
+    header: CtHeader,
+    first_mm: tuple[float, float, float],
+    spacing_mm: tuple[float, float],
+    number: int = 1,
+) -> FileDataset:
+    """Return a front view as the localizer image of a CT.
+
+    Parameters
+    ----------
+    picture_hu_zx : ndarray of int16, shape (rows, columns)
+        Rows run from head to feet, columns to the patient's left; scaled like HU, water-like at 0.
+    header : CtHeader
+        Its image type must say LOCALIZER.
+    first_mm : tuple of float
+        Centre of the first pixel (x, y, z; LPS).
+    spacing_mm : tuple of float
+        Between rows, and between columns.
+    number : int
+        InstanceNumber, of its own when the localizer is filed under another image's series.
+
+    Returns
+    -------
+    FileDataset
+        A CT image whose plane is coronal.
+    """
+    image = _new_image(header, number)
+    _add_plane(image, first_mm, np.array([1.0, 0, 0, 0, 0, -1.0]), spacing_mm)
+    image.SliceThickness = ""
+    _add_pixels(image, picture_hu_zx, header=header)
+    image.RescaleType = "US"  # what a projection measures has no unit
+    return image
 
 
-def _add_series(image: Dataset, header: CtHeader) -> None:
-    image.Modality = "CT"
-    image.SOPClassUID = CTImageStorage
-    image.SeriesInstanceUID = header.series_uid
-    image.SeriesNumber = header.series_number
-    image.AcquisitionNumber = header.acquisition_number
-    image.SeriesDescription = header.description
+def _new_image(header: CtHeader, number: int) -> FileDataset:
+    image = new_object(CTImageStorage, header=header, modality="CT", number=number)
+    add_frame_of_reference(image, header)
+    add_acquisition_time(image, header)
     image.PatientPosition = "HFS"
-    image.FrameOfReferenceUID = header.frame_of_reference_uid
-    image.PositionReferenceIndicator = ""
-    image.Manufacturer = header.manufacturer
-    image.ManufacturerModelName = header.scanner_model
-    image.SoftwareVersions = __version__
     image.ImageType = list(header.image_type)
-    image.KVP = _decimal(header.kvp)
+    image.AcquisitionNumber = header.acquisition_number
+    _add_exposure(image, header)
+    return image
+
+
+def _add_exposure(image: Dataset, header: CtHeader) -> None:
+    image.KVP = decimal(header.kvp)
     image.XRayTubeCurrent = round(header.tube_current_ma)
-    image.ConvolutionKernel = header.kernel
+    if header.kernel:
+        image.ConvolutionKernel = header.kernel
+    if header.scan_options:
+        image.ScanOptions = header.scan_options.split("\\")
+    if header.rotation_s is not None:
+        image.ExposureTime = round(1000 * header.rotation_s)
+        image.Exposure = round(header.tube_current_ma * header.rotation_s)
+        image.RevolutionTime = header.rotation_s
+    if header.pitch is not None:
+        image.SpiralPitchFactor = header.pitch
+    if header.collimation_mm is not None:
+        image.SingleCollimationWidth, image.TotalCollimationWidth = header.collimation_mm
+    if header.ctdi_vol_mgy is not None:
+        image.CTDIvol = header.ctdi_vol_mgy
+        image.CTDIPhantomTypeCodeSequence = [code(*BODY_PHANTOM)]
+    if header.trigger_ms is not None:
+        image.TriggerTime = decimal(header.trigger_ms)
 
 
 def _add_geometry(image: Dataset, volume: Volume, index: int, *, header: CtHeader) -> None:
@@ -171,39 +193,43 @@ def _add_geometry(image: Dataset, volume: Volume, index: int, *, header: CtHeade
     directions = (columns_mm / np.linalg.norm(columns_mm, axis=0)).T.ravel()
     position_mm = volume.grid.lps_mm((index, 0, 0))
     thickness_mm = increment_mm if header.slice_thickness_mm is None else header.slice_thickness_mm
-    image.SOPInstanceUID = header.sop_instance_uid(index + 1)
-    image.InstanceNumber = index + 1
-    image.ImagePositionPatient = [_decimal(mm) for mm in position_mm]
-    image.ImageOrientationPatient = [_decimal(cosine) for cosine in directions]
-    image.PixelSpacing = [_decimal(dy), _decimal(dx)]
-    image.SliceThickness = _decimal(thickness_mm)
-    image.SliceLocation = _decimal(position_mm[2])
+    _add_plane(image, position_mm, directions, (dy, dx))
+    image.SliceThickness = decimal(thickness_mm)
+    image.SliceLocation = decimal(position_mm[2])
+    image.ReconstructionDiameter = decimal(round(dx * volume.grid.shape_zyx[2], 3))
     image.GantryDetectorTilt = "0"
 
 
-def _add_pixels(image: Dataset, hu_yx: Int16Array) -> None:
+def _add_plane(
+    image: Dataset,
+    position_mm: tuple[float, float, float],
+    directions: Float64Array,
+    spacing_mm: tuple[float, float],
+) -> None:
+    image.ImagePositionPatient = [decimal(mm) for mm in position_mm]
+    image.ImageOrientationPatient = [decimal(cosine) for cosine in directions]
+    image.PixelSpacing = [decimal(mm) for mm in spacing_mm]
+
+
+def _add_pixels(image: Dataset, hu_yx: Int16Array, *, header: CtHeader) -> None:
+    storage = header.storage
+    lowest, highest = storage.limits
     stored = hu_yx.astype(np.int32) - RESCALE_INTERCEPT
-    limits = np.iinfo(np.int16)
-    if stored.min() < limits.min or stored.max() > limits.max:
+    if stored.min() < lowest or stored.max() > highest:
         raise OutputError(
-            f"HU from {hu_yx.min()} to {hu_yx.max()} do not fit, expected at most {limits.max + RESCALE_INTERCEPT}"
+            f"HU from {hu_yx.min()} to {hu_yx.max()} do not fit, "
+            f"expected {lowest + RESCALE_INTERCEPT} to {highest + RESCALE_INTERCEPT}"
         )
     image.Rows, image.Columns = hu_yx.shape
     image.SamplesPerPixel = 1
     image.PhotometricInterpretation = "MONOCHROME2"
-    image.BitsAllocated = image.BitsStored = STORED_BITS
-    image.HighBit = STORED_BITS - 1
-    image.PixelRepresentation = 1
+    image.BitsAllocated = _BITS_ALLOCATED
+    image.BitsStored = storage.bits_stored
+    image.HighBit = storage.bits_stored - 1
+    image.PixelRepresentation = int(storage.is_signed)
+    if header.padding_hu is not None:
+        image.PixelPaddingValue = header.padding_hu - RESCALE_INTERCEPT
     image.RescaleIntercept = str(RESCALE_INTERCEPT)
     image.RescaleSlope = "1"
     image.RescaleType = "HU"
-    image.PixelData = stored.astype("<i2").tobytes()
-
-
-def _decimal(value: float) -> str:
-    """Return a number as a DICOM decimal string: at most 16 characters, as exact as they allow."""
-    for digits in range(16, 0, -1):
-        text = f"{value + 0.0:.{digits}g}"
-        if len(text) <= 16:
-            return text
-    raise OutputError(f"{value} does not fit into a DICOM decimal string")
+    image.PixelData = stored.astype("<i2" if storage.is_signed else "<u2").tobytes()
