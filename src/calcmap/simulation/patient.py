@@ -187,18 +187,17 @@ def plan_patient(
     recipe = recipe or Recipe()
     profile = profile or _draw_profile(_stream(seed, site, "profile"), recipe)
     anatomy = _draw_anatomy(_stream(seed, site, "anatomy"), profile)
-    person = anatomy.person
     acquisition = _coarser(draw_acquisition(_stream(seed, site, "acquisition"), site=site), scale=scale)
     rng = _stream(seed, site, "coronaries")
-    branches = draw_coronaries(rng, frame=anatomy.frame, sex=person.sex, fat_mm=person.epicardial_fat_mm)
+    branches = draw_coronaries(rng, anatomy=anatomy)
     rng = _stream(seed, site, "calcium")
     coronary, ideal = draw_coronary_deposits(rng, branches=branches, category=profile.category)
     factor = recipe.noncoronary_factor * site.noncoronary_factor
     noncoronary = draw_noncoronary_deposits(_stream(seed, site, "noncoronary"), anatomy=anatomy, factor=factor)
     return PatientPlan(
         seed=seed, site=site, profile=profile, anatomy=anatomy, acquisition=acquisition,
-        coronaries=tuple(replace(b, points_mm=anatomy.patient_points(b.points_mm)) for b in branches),
-        deposits=tuple(_in_patient(deposit, anatomy) for deposit in (*coronary, *noncoronary)),
+        coronaries=branches,
+        deposits=(*coronary, *(_in_patient(deposit, anatomy) for deposit in noncoronary)),
         ideal_agatston=ideal, scale=scale,
     )  # fmt: skip
 
