@@ -10,18 +10,17 @@ from calcmap.core.errors import ConfigError, GridMismatchError, UnfitScanError
 from calcmap.core.result import CalciumClass
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.io.cases import load_case_arrays
-from calcmap.simulation.planting.backgrounds import VariationRecipe, erase_calcium, estimate_fwhm_mm, vary_background
+from calcmap.simulation.planting.backgrounds import VariationRecipe, erase_calcium, estimate_kernel, vary_background
+from calcmap.simulation.planting.canvas import is_coronary, slice_agatston
 from calcmap.simulation.planting.planting import (
     Background,
-    PlantedScan,
     PlantingRecipe,
-    _is_coronary,
     plant_calcium,
     plant_case,
     plant_cohort,
-    slice_agatston,
 )
 from calcmap.simulation.planting.plaque_sites import CORONARY_SHARE
+from calcmap.simulation.planting.truth import PlantedScan
 
 SPACING = (4.0, 1.5, 1.5)
 REAL_CASES = ("acrin042", "acrinflt013", "lidc0028", "lidc0293", "lidc0306", "lidc0350", "lungdx_A0001")
@@ -131,7 +130,7 @@ def test_plaque_facts_say_where_the_labels_are(phantom: tuple[Volume, Labels]) -
     scan = heavy(6, phantom)
     is_coronary = np.argwhere(scan.labels.labels_zyx == Label.CORONARY)
     largest = max((p for p in scan.plaques if p.calcium_class is CalciumClass.CORONARY), key=lambda p: p.n_voxels)
-    assert largest.site in CORONARY_SHARE
+    assert largest.place in CORONARY_SHARE
     assert largest.vessel is not None
     points = is_coronary[:, ::-1] * np.array(SPACING)[::-1] + (-120.0, -110.0, 40.0)
     assert np.linalg.norm(points - largest.center_mm, axis=1).min() < 4.0
@@ -172,7 +171,8 @@ def test_thickening_averages_pairs_and_moves_the_origin() -> None:
     hu = np.repeat(np.arange(8, dtype=np.int16)[:, None], 16, axis=1).reshape(8, 4, 4) * 10
     labels = Labels((hu >= 30).astype(np.uint8), grid)
     recipe = VariationRecipe(0, p_sharpen=0, p_noise=0, p_thicken=1, hu_offset_sd=0, size_factor=(1.0, 1.0))
-    thick, thick_labels = vary_background(Volume(hu, grid), labels, np.random.default_rng(1), recipe)
+    varied = vary_background(Volume(hu, grid), labels, np.random.default_rng(1), recipe)
+    thick, thick_labels = varied.volume, varied.labels
     first = 1 if len(thick.ct_hu_zyx) == 3 else 0
     assert thick.spacing_mm_zyx == (5.0, 1.0, 1.0)
     assert thick.ct_hu_zyx[0, 0, 0] == 5 + 10 * first
@@ -184,7 +184,8 @@ def test_variation_keeps_padding_and_scales_the_patient(phantom: tuple[Volume, L
     hu = phantom[0].ct_hu_zyx.copy()
     hu[:, :3] = -3024
     recipe = VariationRecipe(size_factor=(1.1, 1.1))
-    volume, labels = vary_background(Volume(hu, phantom[0].grid), phantom[1], np.random.default_rng(0), recipe)
+    varied = vary_background(Volume(hu, phantom[0].grid), phantom[1], np.random.default_rng(0), recipe)
+    volume, labels = varied.volume, varied.labels
     assert (volume.ct_hu_zyx[:, :3] == -3024).all()
     assert volume.ct_hu_zyx[:, 3:].min() >= -1024
     assert volume.spacing_mm_zyx == pytest.approx((4.0, 1.65, 1.65))
@@ -196,7 +197,7 @@ def test_natural_labels_follow_the_varied_image(phantom: tuple[Volume, Labels]) 
     hu[18, 58, 78], labels_zyx[18, 58, 78] = 140, Label.CORONARY
     recipe = VariationRecipe(1, (0.9, 0.9), p_noise=0, hu_offset_sd=0)
     pair = Volume(hu, phantom[0].grid), Labels(labels_zyx, phantom[0].grid)
-    _, varied = vary_background(*pair, np.random.default_rng(0), recipe)
+    varied = vary_background(*pair, np.random.default_rng(0), recipe).labels
     assert varied.labels_zyx[18, 58, 78] == Label.HEART
 
 
@@ -208,7 +209,7 @@ def test_blur_is_read_off_the_skin(fwhm_mm: float) -> None:
     hu = ndimage.gaussian_filter(body, fwhm_mm / 2.3548 / pixel)
     noisy = hu + np.random.default_rng(0).normal(0, 15, (4, *hu.shape))
     volume = Volume(np.rint(noisy).astype(np.int16), grid_from_spacing(noisy.shape, (5.0, pixel, pixel)))
-    assert estimate_fwhm_mm(volume, limits_mm=(0.5, 4.0)) == pytest.approx(fwhm_mm, rel=0.25)
+    assert estimate_kernel(volume, limits_mm=(0.5, 4.0)).fwhm_mm == pytest.approx(fwhm_mm, rel=0.25)
 
 
 def test_the_faint_rim_of_one_plaque_does_not_split_another_lesion(phantom: tuple[Volume, Labels]) -> None:
@@ -216,9 +217,9 @@ def test_the_faint_rim_of_one_plaque_does_not_split_another_lesion(phantom: tupl
     noncoronary[0, 1:4, 1:4] = 400
     coronary[0, 2, 3] = 410
     is_calcium = noncoronary > 0
-    assert not _is_coronary(coronary, noncoronary, is_calcium)[is_calcium].any()
+    assert not is_coronary(coronary, noncoronary, is_calcium)[is_calcium].any()
     coronary[0, 1:4, 2:4] = 800
-    assert (_is_coronary(coronary, noncoronary, is_calcium)[0, 2, 1:4] == [False, True, True]).all()
+    assert (is_coronary(coronary, noncoronary, is_calcium)[0, 2, 1:4] == [False, True, True]).all()
 
 
 def test_erasing_leaves_heart_tissue_and_no_label(phantom: tuple[Volume, Labels]) -> None:

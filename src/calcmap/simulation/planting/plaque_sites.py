@@ -1,4 +1,4 @@
-"""Where plaques sit and how large they are: draws for every site of the heart and its great vessels."""
+"""Where plaques sit and how large they are: draws for every place of the heart and its great vessels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from calcmap.simulation.planting.plaques import (
 from calcmap.simulation.planting.tracing import COURSES_XYZ, MITRAL_CENTER_XYZ, CardiacTraces
 
 
-class Site(StrEnum):
+class Place(StrEnum):
     """Where a planted plaque lies."""
 
     LM = "LM"
@@ -36,72 +36,81 @@ class Site(StrEnum):
     DESCENDING_AORTA = "descending_aorta"
     PERICARDIUM = "pericardium"
     NODE = "node"
+    BRONCHUS = "bronchus"
 
 
 CORONARY_SHARE = {
-    Site.LM: 0.09,
-    Site.LAD: 0.36,
-    Site.DIAGONAL: 0.07,
-    Site.LCX: 0.15,
-    Site.MARGINAL: 0.05,
-    Site.RCA: 0.24,
-    Site.PDA: 0.04,
+    Place.LM: 0.09,
+    Place.LAD: 0.36,
+    Place.DIAGONAL: 0.07,
+    Place.LCX: 0.15,
+    Place.MARGINAL: 0.05,
+    Place.RCA: 0.24,
+    Place.PDA: 0.04,
 }
 """Share of lesions by branch (our choice: LAD first, then RCA and LCx, few in side branches)."""
 RADIUS_MM = {
-    Site.LM: (2.3, 2.2),
-    Site.LAD: (1.85, 0.95),
-    Site.DIAGONAL: (1.1, 0.8),
-    Site.LCX: (1.7, 1.2),
-    Site.MARGINAL: (1.1, 0.8),
-    Site.RCA: (1.95, 1.4),
-    Site.PDA: (1.1, 0.8),
+    Place.LM: (2.3, 2.2),
+    Place.LAD: (1.85, 0.95),
+    Place.DIAGONAL: (1.1, 0.8),
+    Place.LCX: (1.7, 1.2),
+    Place.MARGINAL: (1.1, 0.8),
+    Place.RCA: (1.95, 1.4),
+    Place.PDA: (1.1, 0.8),
 }
 """Proximal and distal radius (Dodge 1992, halves of the diameters in FACTS 8.4; side branches ours)."""
 MOTION_MM = {
-    Site.LM: (1.0, 4.0),
-    Site.LAD: (1.0, 5.0),
-    Site.DIAGONAL: (1.0, 5.0),
-    Site.LCX: (2.0, 7.0),
-    Site.MARGINAL: (2.0, 7.0),
-    Site.RCA: (3.0, 10.0),
-    Site.PDA: (2.0, 7.0),
-    Site.AORTIC_ROOT: (1.0, 6.0),
-    Site.AORTIC_VALVE: (2.0, 7.0),
-    Site.MITRAL_ANNULUS: (3.0, 9.0),
-    Site.ASCENDING_AORTA: (0.5, 3.0),
-    Site.DESCENDING_AORTA: (0.0, 0.8),
-    Site.PERICARDIUM: (0.5, 4.0),
-    Site.NODE: (0.0, 1.5),
+    Place.LM: (1.0, 4.0),
+    Place.LAD: (1.0, 5.0),
+    Place.DIAGONAL: (1.0, 5.0),
+    Place.LCX: (2.0, 7.0),
+    Place.MARGINAL: (2.0, 7.0),
+    Place.RCA: (3.0, 10.0),
+    Place.PDA: (2.0, 7.0),
+    Place.AORTIC_ROOT: (1.0, 6.0),
+    Place.AORTIC_VALVE: (2.0, 7.0),
+    Place.MITRAL_ANNULUS: (3.0, 9.0),
+    Place.ASCENDING_AORTA: (0.5, 3.0),
+    Place.DESCENDING_AORTA: (0.0, 0.8),
+    Place.PERICARDIUM: (0.5, 4.0),
+    Place.NODE: (0.0, 1.5),
+    Place.BRONCHUS: (0.0, 2.0),
 }
 """In-plane excursion of a beat; the order RCA > LCx > LM > LAD is Mao 2000's, the ranges ours (FACTS 8.4)."""
 
 PEAK_HU = (200.0, 1600.0)
 PEAK_MEDIAN_HU, PEAK_LOG_SD = 560.0, 0.5
-CORONARY_VOLUME_LOG_SD = 1.35
-CORONARY_VOLUME_LIMITS_MM3 = (0.4, 300.0)
+CORONARY_VOLUME_LOG_SD = 1.1
+CORONARY_VOLUME_LIMITS_MM3 = (0.4, 120.0)
+"""Before blur (our choice): with the blur of CTAC these give the lesions of FACTS 8.3, see docs/how-to."""
+N_POSITIONS = 8
+PLACE_SPREAD = 0.12
+"""Spread of plaques about a diseased place, as a share of the branch's length."""
+PULL_MM = 3.0
+MAX_THROUGH_PLANE = 0.7
+"""Excursion along z relative to that in the plane (our choice: coronaries move obliquely)."""
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnPlaque:
-    """A plaque with its site."""
+    """A plaque with its place."""
 
     plaque: Plaque
-    site: Site
+    place: Place
 
     @property
     def vessel(self) -> Vessel | None:
-        """Coronary vessel, or ``None`` for noncoronary sites."""
-        return COURSES_XYZ[self.site.value][0] if self.site in CORONARY_SHARE else None
+        """Coronary vessel, or ``None`` for noncoronary places."""
+        return COURSES_XYZ[self.place.value][0] if self.place in CORONARY_SHARE else None
 
     @property
     def calcium_class(self) -> CalciumClass:
         """Coronary or noncoronary."""
-        return CalciumClass.CORONARY if self.site in CORONARY_SHARE else CalciumClass.NONCORONARY
+        return CalciumClass.CORONARY if self.place in CORONARY_SHARE else CalciumClass.NONCORONARY
 
 
 def draw_coronary(
-    traces: CardiacTraces, rng: np.random.Generator, *, site: Site, around: float, median_volume_mm3: float
+    traces: CardiacTraces, rng: np.random.Generator, *, place: Place, around: float, median_volume_mm3: float
 ) -> DrawnPlaque:
     """Return one coronary plaque.
 
@@ -111,7 +120,7 @@ def draw_coronary(
         Vessel courses.
     rng : numpy.random.Generator
         Source of size, density, side and place.
-    site : Site
+    place : Place
         A coronary branch.
     around : float
         Place along the branch, 0 proximal to 1 distal, about which the plaque lies.
@@ -123,28 +132,84 @@ def draw_coronary(
     DrawnPlaque
         The plaque.
     """
-    path = traces.branches[site.value]
-    length_all_mm = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
     drawn = median_volume_mm3 * np.exp(rng.normal(0, CORONARY_VOLUME_LOG_SD))
     volume_mm3 = float(np.clip(drawn, *CORONARY_VOLUME_LIMITS_MM3))
     length_mm = float(np.clip(2.0 * volume_mm3**0.42 * np.exp(rng.normal(0, 0.3)), 1.2, 22.0))
-    place = float(np.clip(around + rng.normal(0, 0.1), 0.02, 0.98))
-    near, far = RADIUS_MM[site]
-    radius_mm = (near + (far - near) * place) * rng.uniform(0.85, 1.15)
-    middle_mm = np.clip(place * length_all_mm, length_mm / 2, max(length_all_mm - length_mm / 2, length_mm / 2))
-    along = np.linspace(0, length_all_mm, len(path))
-    is_part = np.abs(along - middle_mm) <= length_mm / 2 + 0.8
-    part = path[is_part] + rng.normal(0, 0.6, 3) * (0.5, 1, 1)
-    plaque = plaque_along_path(
-        part, rng, volume_mm3=volume_mm3, length_mm=length_mm, radius_mm=radius_mm, peak_hu=draw_peak_hu(rng)
+    position = _draw_position(traces, rng, place=place, around=around)
+    return coronary_plaque(
+        traces,
+        rng,
+        place=place,
+        position=position,
+        volume_mm3=volume_mm3,
+        length_mm=length_mm,
+        peak_hu=draw_peak_hu(rng),
     )
-    return DrawnPlaque(plaque, site)
+
+
+def coronary_plaque(
+    traces: CardiacTraces,
+    rng: np.random.Generator,
+    *,
+    place: Place,
+    position: float,
+    volume_mm3: float,
+    length_mm: float,
+    peak_hu: float,
+) -> DrawnPlaque:
+    """Return a plaque of given size at a given position of a branch, 0 proximal to 1 distal.
+
+    On an estimated course the plaque is pulled sideways, by at most `PULL_MM`, to the likeliest vessel.
+    """
+    course = traces.branches[place.value]
+    length_all_mm = float(np.linalg.norm(np.diff(course, axis=0), axis=1).sum())
+    middle_mm = np.clip(position * length_all_mm, length_mm / 2, max(length_all_mm - length_mm / 2, length_mm / 2))
+    along_mm = np.linspace(0, length_all_mm, len(course))
+    part = course[np.abs(along_mm - middle_mm) <= length_mm / 2 + 0.8]
+    if place.value in traces.radius_mm:
+        radius_mm = float(np.interp(middle_mm, along_mm, traces.radius_mm[place.value]))
+    else:
+        part = part + _pull_to_vessel(traces, part[len(part) // 2], rng)
+        near, far = RADIUS_MM[place]
+        radius_mm = (near + (far - near) * position) * rng.uniform(0.85, 1.15)
+    plaque = plaque_along_path(
+        part, rng, volume_mm3=volume_mm3, length_mm=length_mm, radius_mm=radius_mm, peak_hu=peak_hu
+    )
+    return DrawnPlaque(plaque, place)
+
+
+def believable(traces: CardiacTraces, points_mm_zyx: Float64Array) -> Float64Array:
+    """Return how well a coronary could run through each point, 0.02 to 1: within the heart, with fat around it."""
+    around = traces.surroundings
+    fat = around.sample(around.fat_zyx, points_mm_zyx, outside=0.0)
+    inside = around.sample(around.inside_zyx, points_mm_zyx, outside=0.0)
+    return np.asarray(np.clip((fat - 0.04) / 0.16 * np.clip(2 * inside - 1, 0, 1), 0.02, 1.0))
+
+
+def _draw_position(traces: CardiacTraces, rng: np.random.Generator, *, place: Place, around: float) -> float:
+    """Return a position about a diseased place; where the course is a guess, rather where a vessel could be."""
+    positions = np.clip(around + rng.normal(0, PLACE_SPREAD, N_POSITIONS), 0.02, 0.98)
+    if place.value in traces.radius_mm:
+        return float(positions[0])
+    course = traces.branches[place.value]
+    likely = believable(traces, course[np.rint(positions * (len(course) - 1)).astype(int)])
+    return float(rng.choice(positions, p=likely / likely.sum()))
+
+
+def _pull_to_vessel(traces: CardiacTraces, point_mm_zyx: Float64Array, rng: np.random.Generator) -> Float64Array:
+    """Return the offset, in the plane, to what looks most like a vessel, with a little spread."""
+    ticks = np.arange(-PULL_MM, PULL_MM + 0.5)
+    offsets = np.stack(np.meshgrid([0.0], ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 3)
+    around = traces.surroundings
+    likeness = around.sample(around.vessel_zyx, point_mm_zyx + offsets, outside=0.0)
+    best = offsets[int((likeness - 0.03 * (offsets**2).sum(axis=1)).argmax())]
+    return np.asarray(best + rng.normal(0, 0.5, 3) * (0.5, 1, 1))
 
 
 def draw_noncoronary(
-    traces: CardiacTraces, rng: np.random.Generator, *, site: Site, size: float, soft_points_mm_zyx: Float64Array
+    traces: CardiacTraces, rng: np.random.Generator, *, place: Place, size: float, points_mm_zyx: Float64Array
 ) -> DrawnPlaque | None:
-    """Return one noncoronary plaque, or ``None`` where the scan does not hold its site.
+    """Return one noncoronary plaque, or ``None`` where the scan does not hold its place.
 
     Parameters
     ----------
@@ -152,38 +217,40 @@ def draw_noncoronary(
         Aorta, annulus and box.
     rng : numpy.random.Generator
         Source of size, density and place.
-    site : Site
-        A noncoronary site.
+    place : Place
+        A noncoronary place.
     size : float
         Factor on lengths; 1 for usual plaques.
-    soft_points_mm_zyx : ndarray of float64, shape (n, 3)
-        Candidate places for a calcified node.
+    points_mm_zyx : ndarray of float64, shape (n, 3)
+        Candidate points for a calcified node or bronchus; ignored for other places.
 
     Returns
     -------
     DrawnPlaque or None
         The plaque.
     """
-    if site in (Site.AORTIC_ROOT, Site.ASCENDING_AORTA, Site.DESCENDING_AORTA):
-        plaque = _aortic_wall(traces, rng, site, size)
-    elif site is Site.AORTIC_VALVE:
+    if place in (Place.AORTIC_ROOT, Place.ASCENDING_AORTA, Place.DESCENDING_AORTA):
+        plaque = _aortic_wall(traces, rng, place, size)
+    elif place is Place.AORTIC_VALVE:
         plaque = _valve_cusp(traces, rng, size)
-    elif site is Site.MITRAL_ANNULUS:
+    elif place is Place.MITRAL_ANNULUS:
         plaque = _annulus(traces, rng, size)
-    elif site is Site.PERICARDIUM:
+    elif place is Place.PERICARDIUM:
         plaque = _pericardium(traces, rng, size)
+    elif place is Place.BRONCHUS:
+        plaque = _bronchus(points_mm_zyx, rng)
     else:
-        plaque = _node(soft_points_mm_zyx, rng, size)
-    return None if plaque is None else DrawnPlaque(plaque, site)
+        plaque = _node(points_mm_zyx, rng, size)
+    return None if plaque is None else DrawnPlaque(plaque, place)
 
 
-def draw_motion(rng: np.random.Generator, *, is_moving: bool) -> dict[Site, CardiacMotion]:
-    """Return how each site moves in one scan: one heart beat, turn and table for all, own direction and reach each."""
+def draw_motion(rng: np.random.Generator, *, is_moving: bool) -> dict[Place, CardiacMotion]:
+    """Return how each place moves in one scan: one heart beat, turn and table for all, own direction and reach each."""
     period_s, rotation_s = float(rng.uniform(0.7, 1.1)), float(rng.uniform(0.4, 0.8))
     table_mm_per_s, start_s = float(rng.uniform(15, 45)), float(rng.uniform(0, 1))
     arc, strength = float(rng.uniform(1.1, 2.0)), float(rng.uniform(0.3, 1.0)) if is_moving else 0.0
     return {
-        site: CardiacMotion(
+        place: CardiacMotion(
             amplitude_mm=strength * float(rng.uniform(*reach)),
             direction_rad=float(rng.uniform(0, 2 * np.pi)),
             heart_period_s=period_s,
@@ -191,8 +258,9 @@ def draw_motion(rng: np.random.Generator, *, is_moving: bool) -> dict[Site, Card
             table_mm_per_s=table_mm_per_s,
             start_s=start_s,
             arc=arc,
+            through_plane=float(rng.uniform(0, MAX_THROUGH_PLANE)),
         )
-        for site, reach in MOTION_MM.items()
+        for place, reach in MOTION_MM.items()
     }
 
 
@@ -201,20 +269,21 @@ def draw_peak_hu(rng: np.random.Generator) -> float:
     return float(np.clip(PEAK_MEDIAN_HU * np.exp(rng.normal(0, PEAK_LOG_SD)), *PEAK_HU))
 
 
-def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, site: Site, size: float) -> Plaque | None:
-    trace = traces.descending if site is Site.DESCENDING_AORTA else traces.ascending
+def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, place: Place, size: float) -> Plaque | None:
+    trace = traces.descending if place is Place.DESCENDING_AORTA else traces.ascending
     if trace is None:
         return None
     z_low, z_high = float(trace.center_mm_zyx[0, 0]), float(trace.center_mm_zyx[-1, 0])
-    if site is not Site.DESCENDING_AORTA:
+    if place is not Place.DESCENDING_AORTA:
         middle = float(traces.frame.center_mm_zyx[0] + 0.62 * traces.frame.half_mm_zyx[0])
-        z_low, z_high = (z_low, min(middle, z_high)) if site is Site.AORTIC_ROOT else (min(middle, z_high), z_high)
-    center, radius_mm = trace.at(float(rng.uniform(z_low, z_high)))
+        z_low, z_high = (z_low, min(middle, z_high)) if place is Place.AORTIC_ROOT else (min(middle, z_high), z_high)
+    z_mm = float(rng.uniform(z_low, z_high))
+    center, radius_mm = trace.at(z_mm)
     return plaque_on_wall(
         center,
         rng,
-        wall_radius_mm=radius_mm - rng.uniform(0.3, 1.5),
-        angle_rad=_wall_angle(traces, center, rng, site),
+        wall_radius_mm=trace.wall_at(z_mm) - rng.uniform(0.8, 2.0),
+        angle_rad=_wall_angle(traces, center, rng, place),
         width_mm=float(np.clip(5.0 * size * np.exp(rng.normal(0, 0.6)), 1.5, 1.6 * radius_mm)),
         height_mm=float(np.clip(4.0 * size * np.exp(rng.normal(0, 0.5)), 1.5, 15.0)),
         thickness_mm=float(np.clip(np.exp(rng.normal(0.1, 0.35)), 0.6, 2.4)),
@@ -222,9 +291,9 @@ def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, site: Site, si
     )
 
 
-def _wall_angle(traces: CardiacTraces, center: Float64Array, rng: np.random.Generator, site: Site) -> float:
+def _wall_angle(traces: CardiacTraces, center: Float64Array, rng: np.random.Generator, place: Place) -> float:
     """Return an angle on the wall; in the root often beside a coronary ostium, where it is mistaken for coronary."""
-    if site is Site.AORTIC_ROOT and rng.random() < 0.4:
+    if place is Place.AORTIC_ROOT and rng.random() < 0.4:
         ostium = traces.branches[rng.choice(["LM", "RCA"])][0] - center
         return float(np.arctan2(ostium[1], ostium[2]) + rng.normal(0, 0.4))
     return float(rng.uniform(0, 2 * np.pi))
@@ -247,7 +316,7 @@ def _valve_cusp(traces: CardiacTraces, rng: np.random.Generator, size: float) ->
 def _annulus(traces: CardiacTraces, rng: np.random.Generator, size: float) -> Plaque:
     """Return calcium on the back of the mitral ring: inside the LCx's course, towards the valve's middle."""
     frame = traces.frame
-    lcx = traces.branches[Site.LCX.value]
+    lcx = traces.branches[Place.LCX.value]
     medial = frame.to_mm_zyx(np.array([(0.12, 0.50, -0.18), (-0.02, 0.42, -0.22)]))
     ring = np.concatenate([lcx[int(0.45 * len(lcx)) :: 8], medial])
     inward = frame.to_mm_zyx(np.array([MITRAL_CENTER_XYZ]))[0] - ring
@@ -285,9 +354,25 @@ def _pericardium(traces: CardiacTraces, rng: np.random.Generator, size: float) -
     )
 
 
-def _node(soft_points_mm_zyx: Float64Array, rng: np.random.Generator, size: float) -> Plaque | None:
-    if len(soft_points_mm_zyx) == 0:
+def _bronchus(points_mm_zyx: Float64Array, rng: np.random.Generator) -> Plaque | None:
+    """Return a short strip of calcified cartilage in the wall of an airway."""
+    if len(points_mm_zyx) < 2:
         return None
-    center = soft_points_mm_zyx[rng.integers(len(soft_points_mm_zyx))]
+    middle = points_mm_zyx[rng.integers(len(points_mm_zyx))]
+    near = points_mm_zyx[((points_mm_zyx - middle) ** 2).sum(axis=1) < 3.0**2]
+    direction = near[rng.integers(len(near))] - middle
+    length_mm = float(rng.uniform(1.5, 6.0))
+    unit = direction / np.linalg.norm(direction) if np.linalg.norm(direction) > 0.1 else np.array([0.0, 1.0, 0.0])
+    path = middle + np.linspace(-0.5, 0.5, 8)[:, None] * length_mm * unit
+    volume_mm3 = length_mm * float(rng.uniform(0.6, 2.5))
+    return plaque_along_path(
+        path, rng, volume_mm3=volume_mm3, length_mm=length_mm, radius_mm=0.7, peak_hu=draw_peak_hu(rng)
+    )
+
+
+def _node(points_mm_zyx: Float64Array, rng: np.random.Generator, size: float) -> Plaque | None:
+    if len(points_mm_zyx) == 0:
+        return None
+    center = points_mm_zyx[rng.integers(len(points_mm_zyx))]
     z, y, x = np.clip(size * rng.uniform(0.8, 3.0, 3), 0.6, 6.0)
     return plaque_nodule(center, rng, radii_mm_zyx=(float(z), float(y), float(x)), peak_hu=draw_peak_hu(rng))

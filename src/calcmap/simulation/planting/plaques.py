@@ -25,6 +25,11 @@ MIN_POINTS, MAX_POINTS = 300, 4000
 FINE_PIXEL_MM = 0.3
 """Points are binned at least this finely before blurring: well below the sharpest CTAC kernel's sigma of 0.4 mm."""
 N_VIEWS = 96
+PROFILE_RAMP = 0.15
+"""Slopes of the slice profile, as a share of its width: helical profiles are no boxes (our choice, symmetric slopes so
+that contiguous slices still add up to one)."""
+LOBE_MM = 1.0
+"""Gaussian by which the kernel's negative lobe is wider than its core: that of an unsharp mask (our choice)."""
 STREAK_MARGIN_MM = 22.0
 BIN_MM = 0.25
 
@@ -61,28 +66,73 @@ class Plaque:
     @property
     def mass_mg(self) -> float:
         """Hydroxyapatite, mg."""
-        return self.volume_mm3 / 1000.0 * HA_MG_PER_CM3_HU * (self.peak_hu - SOFT_TISSUE_HU)
+        return self.volume_mm3 / 1000.0 * density_mg_cm3(self.peak_hu)
+
+
+def density_mg_cm3(peak_hu: float) -> float:
+    """Return the hydroxyapatite density of calcified matter of a CT number at 120 kVp, mg/cm³."""
+    return HA_MG_PER_CM3_HU * (peak_hu - SOFT_TISSUE_HU)
+
+
+def peak_hu_of(density_mg_per_cm3: float) -> float:
+    """Return the CT number at 120 kVp, before any blur, of matter of a hydroxyapatite density in mg/cm³."""
+    return SOFT_TISSUE_HU + density_mg_per_cm3 / HA_MG_PER_CM3_HU
 
 
 @dataclass(frozen=True)
 class PointSpread:
-    """Blur of a scan: Gaussian in the plane, box along z.
+    """What a scanner makes of a point: a kernel in the plane, a trapezoid along z.
+
+    The kernel is (1 + g) G(s) - g G(w), with G a Gaussian of area 1, w² = s² + `LOBE_MM`² and g the overshoot: a blur
+    followed by an unsharp mask. Its area is 1 for every g, so that it moves calcium about but neither makes nor loses
+    any.
 
     Parameters
     ----------
     fwhm_mm : float
-        In-plane full width at half maximum, mm.
+        In-plane full width at half maximum of the kernel's core G(s), mm.
     thickness_mm : float
-        Width of the slice profile, mm; at least the increment in scans without gaps.
+        Full width at half maximum of the slice profile, mm; at least the increment in scans without gaps.
+    overshoot : float
+        Edge enhancement g: 0 for soft kernels, about 0.5 for sharp ones, which leave dark rims.
+    calcium_factor : float
+        HU that calcium adds, relative to 120 kVp.
     """
 
     fwhm_mm: float
     thickness_mm: float
+    overshoot: float = 0.0
+    calcium_factor: float = 1.0
+
+    @property
+    def reach_mm(self) -> float:
+        """Distance in the plane beyond which all but about 0.3 % of a point has been seen."""
+        return 3 * (self.lobe_sigma_mm if self.overshoot > 0 else self.sigma_mm) + 1.0
+
+    @property
+    def sigma_mm(self) -> float:
+        """Gaussian sigma of the kernel's core."""
+        return self.fwhm_mm / FWHM_PER_SIGMA
+
+    @property
+    def lobe_sigma_mm(self) -> float:
+        """Gaussian sigma of the kernel's negative lobe."""
+        return float(np.hypot(self.sigma_mm, LOBE_MM))
+
+    @property
+    def z_reach_mm(self) -> float:
+        """Distance along z beyond which a point is not seen."""
+        return self.thickness_mm * (0.5 + PROFILE_RAMP / 2)
+
+    def z_weight(self, offset_mm: Float64Array) -> Float64Array:
+        """Return how much of a point a slice at a distance sees, 0 to 1."""
+        ramp_mm = PROFILE_RAMP * self.thickness_mm
+        return np.asarray(np.clip((self.z_reach_mm - np.abs(offset_mm)) / ramp_mm, 0.0, 1.0))
 
 
 @dataclass(frozen=True)
 class CardiacMotion:
-    """How one vessel moves in the plane while the tube turns.
+    """How one vessel moves while the tube turns.
 
     Parameters
     ----------
@@ -98,6 +148,8 @@ class CardiacMotion:
         Moment of the beat at which slice position 0 mm was taken.
     arc : float
         Arc of views behind one slice, in half turns: 1 (half scan) to 2 (full turn).
+    through_plane : float
+        Excursion along z relative to the one in the plane: the vessel may leave the slice for part of the turn.
     """
 
     amplitude_mm: float
@@ -107,9 +159,10 @@ class CardiacMotion:
     table_mm_per_s: float = 30.0
     start_s: float = 0.0
     arc: float = 1.4
+    through_plane: float = 0.0
 
-    def displacement_mm_yx(self, seconds: Float64Array) -> Float64Array:
-        """Return the in-plane offset (y, x) in mm at each moment; shape (n, 2).
+    def displacement_mm_zyx(self, seconds: Float64Array) -> Float64Array:
+        """Return the offset (z, y, x) in mm at each moment; shape (n, 3).
 
         Systole takes the first 0.45 of the beat, the atrial kick the last 0.2; between them the vessel rests. A small
         sideways loop keeps the way back from being the way out (shape: ours, after published coronary trajectories).
@@ -120,7 +173,8 @@ class CardiacMotion:
         along = systole + 0.35 * kick
         across = 0.25 * np.where(phase < 0.45, np.sin(2 * np.pi * phase / 0.45), 0.0)
         c, s = np.cos(self.direction_rad), np.sin(self.direction_rad)
-        return self.amplitude_mm * np.stack([s * along + c * across, c * along - s * across], axis=1)
+        offset = np.stack([-self.through_plane * along, s * along + c * across, c * along - s * across], axis=1)
+        return self.amplitude_mm * offset
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +242,7 @@ def plaque_on_wall(
     center_mm_zyx: Float64Array,
     rng: np.random.Generator,
     *,
-    wall_radius_mm: float,
+    wall_radius_mm: float | Float64Array,
     angle_rad: float,
     width_mm: float,
     height_mm: float,
@@ -203,8 +257,10 @@ def plaque_on_wall(
         Axis point of the tube at the plaque's middle.
     rng : numpy.random.Generator
         Source of the lumps and the points.
-    wall_radius_mm, angle_rad : float
-        Where on the wall: radius, and angle from +x (left) towards +y (back).
+    wall_radius_mm : float or ndarray of float64, shape (angles,)
+        Distance of the plate's middle layer from the axis; an array holds it at equally spaced angles from 0.
+    angle_rad : float
+        Where on the wall: angle from +x (left) towards +y (back).
     width_mm, height_mm, thickness_mm : float
         Extent along the circumference, along z and across the wall.
     peak_hu : float
@@ -218,8 +274,12 @@ def plaque_on_wall(
     volume_mm3 = np.pi / 4 * width_mm * height_mm * thickness_mm
     n = _n_points(volume_mm3)
     s, t = _disc(n, rng)
-    phi = angle_rad + s * width_mm / 2 / wall_radius_mm + 0.2 * t * rng.normal() * height_mm / wall_radius_mm
-    rho = wall_radius_mm + thickness_mm * rng.uniform(-0.5, 0.5, n)
+    radii_mm = np.atleast_1d(np.asarray(wall_radius_mm, dtype=np.float64))
+    angles = np.arange(len(radii_mm)) * 2 * np.pi / len(radii_mm)
+    middle_mm = float(np.interp(angle_rad, angles, radii_mm, period=2 * np.pi))
+    phi = angle_rad + s * width_mm / 2 / middle_mm + 0.2 * t * rng.normal() * height_mm / middle_mm
+    thick_mm = thickness_mm * np.sqrt(np.clip(1 - 0.8 * (s**2 + t**2), 0, 1))
+    rho = np.interp(phi, angles, radii_mm, period=2 * np.pi) + thick_mm * rng.uniform(-0.5, 0.5, n)
     offset = np.stack([t * height_mm / 2, rho * np.sin(phi), rho * np.cos(phi)], axis=1)
     return Plaque(center_mm_zyx + offset, _lumpy_share(s, t, rng), volume_mm3, peak_hu, max(width_mm, height_mm))
 
@@ -264,88 +324,108 @@ def render_plaque(
         the plaque's volume times its contrast where slices tile space (thickness equal to the increment).
     """
     is_moving = motion is not None and motion.amplitude_mm > 0
-    margin_mm = STREAK_MARGIN_MM if is_moving else 3 * spread.fwhm_mm / FWHM_PER_SIGMA + 1.0
-    margins = np.array([spread.thickness_mm / 2, margin_mm, margin_mm])
+    z_drift_mm = 1.4 * motion.amplitude_mm * motion.through_plane if motion is not None else 0.0
+    plane_mm = max(STREAK_MARGIN_MM, spread.reach_mm) if is_moving else spread.reach_mm
+    margins = np.array([spread.z_reach_mm + z_drift_mm, plane_mm, plane_mm])
     low = np.floor((plaque.points_mm_zyx.min(axis=0) - margins) / spacing_mm_zyx).astype(int)
     high = np.ceil((plaque.points_mm_zyx.max(axis=0) + margins) / spacing_mm_zyx).astype(int)
     added = np.zeros(tuple(high - low + 1), dtype=np.float32)
-    hu_mm3 = plaque.share * plaque.volume_mm3 * (plaque.peak_hu - SOFT_TISSUE_HU)
+    contrast_hu = (plaque.peak_hu - SOFT_TISSUE_HU) * spread.calcium_factor
+    weight = plaque.share * plaque.volume_mm3 * contrast_hu / spread.thickness_mm
     for k, slice_index in enumerate(range(low[0], high[0] + 1)):
         z_mm = slice_index * spacing_mm_zyx[0]
-        is_in = np.abs(plaque.points_mm_zyx[:, 0] - z_mm) < spread.thickness_mm / 2
-        if not is_in.any():
+        offset_mm = plaque.points_mm_zyx[:, 0] - z_mm
+        is_near = np.abs(offset_mm) < margins[0]
+        if not is_near.any():
             continue
-        weight = hu_mm3[is_in] / spread.thickness_mm
-        yx = plaque.points_mm_zyx[is_in, 1:] - low[1:] * np.asarray(spacing_mm_zyx[1:])
-        if is_moving and motion is not None:
-            added[k] = _moving_slice(yx, weight, added.shape[1:], spacing_mm_zyx[1:], spread.fwhm_mm, motion, z_mm)
+        yx_mm = plaque.points_mm_zyx[is_near, 1:] - low[1:] * np.asarray(spacing_mm_zyx[1:])
+        points = _SlicePoints(yx_mm, offset_mm[is_near], weight[is_near])
+        if motion is not None and is_moving:
+            added[k] = _moving_slice(points, added.shape[1:], spacing_mm_zyx[1:], spread, motion, z_mm)
         else:
-            added[k] = _resting_slice(yx, weight, added.shape[1:], spacing_mm_zyx[1:], spread.fwhm_mm)
+            added[k] = _resting_slice(points, added.shape[1:], spacing_mm_zyx[1:], spread)
     return RenderedPlaque((int(low[0]), int(low[1]), int(low[2])), added)
 
 
+@dataclass(frozen=True, eq=False)
+class _SlicePoints:
+    """Points near one slice: places in the patch's plane, distances from the slice, HU mm² each."""
+
+    yx_mm: Float64Array
+    z_offset_mm: Float64Array
+    weight: Float64Array
+
+
 def _resting_slice(
-    yx_mm: Float64Array,
-    weight: Float64Array,
-    shape_yx: tuple[int, ...],
-    pixel_mm_yx: tuple[float, ...],
-    fwhm_mm: float,
+    points: _SlicePoints, shape_yx: tuple[int, ...], pixel_mm_yx: tuple[float, ...], spread: PointSpread
 ) -> Float64Array:
     """Return points binned on an odd multiple of the pixel grid, blurred, and read at the pixel centres."""
     factor = 2 * int(np.ceil(max(pixel_mm_yx) / FINE_PIXEL_MM / 2)) + 1
     fine_mm = np.asarray(pixel_mm_yx) / factor
     shape = np.asarray(shape_yx) * factor
-    index = np.floor(yx_mm / fine_mm + factor / 2).astype(int)
+    index = np.floor(points.yx_mm / fine_mm + factor / 2).astype(int)
     index = np.clip(index, 0, shape - 1)
+    weight = points.weight * spread.z_weight(points.z_offset_mm)
     flat = np.bincount(index[:, 0] * shape[1] + index[:, 1], weights=weight, minlength=int(shape.prod()))
     fine = flat.reshape(shape) / fine_mm.prod()
-    blurred = ndimage.gaussian_filter(fine, fwhm_mm / FWHM_PER_SIGMA / fine_mm, mode="constant")
+    blurred = ndimage.gaussian_filter(fine, spread.sigma_mm / fine_mm, mode="constant")
+    if spread.overshoot > 0:
+        wide = ndimage.gaussian_filter(fine, spread.lobe_sigma_mm / fine_mm, mode="constant")
+        blurred = (1 + spread.overshoot) * blurred - spread.overshoot * wide
     middle = factor // 2
     return np.asarray(blurred[middle::factor, middle::factor])
 
 
 def _moving_slice(
-    yx_mm: Float64Array,
-    weight: Float64Array,
+    points: _SlicePoints,
     shape_yx: tuple[int, ...],
     pixel_mm_yx: tuple[float, ...],
-    fwhm_mm: float,
+    spread: PointSpread,
     motion: CardiacMotion,
     z_mm: float,
 ) -> Float64Array:
     """Return filtered back-projection of points that are elsewhere in every view (parallel beams)."""
     turn = np.linspace(0, motion.arc, N_VIEWS, endpoint=False) + motion.arc / N_VIEWS / 2
-    feather = max(motion.arc - 1.0, 1e-6)
-    view_weight = np.minimum(np.clip(turn / feather, 0, 1), np.clip((motion.arc - turn) / feather, 0, 1))
     start_s = motion.start_s + z_mm / motion.table_mm_per_s
-    seconds = start_s + turn * motion.rotation_s / 2
     theta = np.pi * turn + 2 * np.pi * start_s / motion.rotation_s
     normal_yx = np.stack([np.sin(theta), np.cos(theta)], axis=1)
-    shift = np.einsum("vk,vk->v", motion.displacement_mm_yx(seconds), normal_yx)
+    offset_mm = motion.displacement_mm_zyx(start_s + turn * motion.rotation_s / 2)
+    shift = np.einsum("vk,vk->v", offset_mm[:, 1:], normal_yx)
     center = (np.asarray(shape_yx) - 1) / 2 * np.asarray(pixel_mm_yx)
     reach = float(np.linalg.norm(center)) + abs(motion.amplitude_mm) * 1.5 + 2.0
     n_bins = 2 * int(np.ceil(reach / BIN_MM)) + 1
-    s = (yx_mm - center) @ normal_yx.T + shift
+    s = (points.yx_mm - center) @ normal_yx.T + shift
     index = np.clip(np.rint(s / BIN_MM).astype(int) + n_bins // 2, 0, n_bins - 1)
     flat = (index + np.arange(N_VIEWS) * n_bins).ravel()
-    sinogram = np.bincount(flat, np.repeat(weight, N_VIEWS), N_VIEWS * n_bins).reshape(N_VIEWS, n_bins) / BIN_MM
-    filtered = _ramp_filtered(sinogram, fwhm_mm / FWHM_PER_SIGMA)
+    seen = points.weight[:, None] * spread.z_weight(points.z_offset_mm[:, None] + offset_mm[None, :, 0])
+    sinogram = np.bincount(flat, seen.ravel(), N_VIEWS * n_bins).reshape(N_VIEWS, n_bins) / BIN_MM
+    filtered = (
+        _ramp_filtered(sinogram, spread) * (_view_weight(turn, motion.arc) * np.pi * motion.arc / N_VIEWS)[:, None]
+    )
     y = np.arange(shape_yx[0]) * pixel_mm_yx[0] - center[0]
     x = np.arange(shape_yx[1]) * pixel_mm_yx[1] - center[1]
     image = np.zeros(tuple(shape_yx))
     bins_mm = (np.arange(n_bins) - n_bins // 2) * BIN_MM
     for view in range(N_VIEWS):
         at = y[:, None] * normal_yx[view, 0] + x[None, :] * normal_yx[view, 1]
-        image += view_weight[view] * np.interp(at, bins_mm, filtered[view])
-    return image * np.pi * motion.arc / N_VIEWS
+        image += np.interp(at, bins_mm, filtered[view])
+    return image
 
 
-def _ramp_filtered(sinogram: Float64Array, sigma_mm: float) -> Float64Array:
-    """Return each view filtered with a ramp and the kernel's Gaussian; zero-padded against wrap-around."""
+def _view_weight(turn: Float64Array, arc: float) -> Float64Array:
+    """Return weights of views along an arc (half turns) that fade where rays are measured twice."""
+    feather = max(arc - 1.0, 1e-6)
+    return np.asarray(np.minimum(np.clip(turn / feather, 0, 1), np.clip((arc - turn) / feather, 0, 1)))
+
+
+def _ramp_filtered(sinogram: Float64Array, spread: PointSpread) -> Float64Array:
+    """Return each view filtered with a ramp and the kernel; zero-padded against wrap-around."""
     n_bins = sinogram.shape[1]
     n_padded = 2 ** int(np.ceil(np.log2(2 * n_bins)))
     frequency = np.fft.rfftfreq(n_padded, BIN_MM)
-    ramp = frequency * np.exp(-2 * (np.pi * sigma_mm * frequency) ** 2)
+    exponent = -2 * (np.pi * frequency) ** 2
+    core, lobe = np.exp(exponent * spread.sigma_mm**2), np.exp(exponent * spread.lobe_sigma_mm**2)
+    ramp = frequency * ((1 + spread.overshoot) * core - spread.overshoot * lobe)
     # The sampled ramp loses its mean at frequency 0; this value restores it (Kak and Slaney 1988, ch. 3).
     ramp[0] = frequency[1] / 6
     return np.asarray(np.fft.irfft(np.fft.rfft(sinogram, n_padded, axis=1) * ramp, n_padded, axis=1)[:, :n_bins])

@@ -8,13 +8,14 @@ searches are one dynamic programme over offsets from the course.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from calcmap.core.errors import UnfitScanError
+from calcmap.core.errors import ConfigError, UnfitScanError
 from calcmap.core.result import Vessel
 from calcmap.core.volume import Float32Array, Float64Array, Label, Labels, Volume
 
@@ -66,6 +67,10 @@ ASCENDING_RADII_MM = (13.0, 14.5, 16.0, 17.5, 19.0, 20.5)
 DESCENDING_RADII_MM = (10.0, 12.0, 14.0, 16.0, 18.0)
 MM_ABOVE_HEART = 35.0
 
+ASCENDING, DESCENDING = "ascending_aorta", "descending_aorta"
+PATH_NAMES = (*COURSES_XYZ, ASCENDING, DESCENDING)
+"""Vessels whose path may be given."""
+
 STEP_MM = 2.0
 AORTA_STEP_MM = 2.5
 SNAP_MM = 10.0
@@ -73,6 +78,13 @@ VESSEL_WIDTH_MM = 7.5
 """Structures narrower than this stand out as vessels: the widest coronary is 5 to 6 mm (FACTS 8.4) plus blur."""
 ANALYSIS_PIXEL_MM = 1.3
 MIN_VERTEBRA_MM2 = 150.0
+WALL_ANGLES = 64
+WALL_REACH_MM = 5.0
+"""The traced circle may lie this far off the true wall (its centres lie on a grid of `AORTA_STEP_MM`)."""
+MIN_WALL_FALL_HU = 45.0
+"""A fall of HU within 2 mm that noise seldom makes in the smoothed maps (our choice)."""
+FAT_ABOVE_HU, FAT_BELOW_HU = -250.0, -20.0
+FAT_REACH_MM = 3.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +100,39 @@ class HeartFrame:
 
 
 @dataclass(frozen=True, eq=False)
+class VesselPath:
+    """A centre line that someone gave, in place of an estimated one.
+
+    Parameters
+    ----------
+    name : str
+        One of `PATH_NAMES`.
+    points_lps_mm : ndarray of float64, shape (n, 3)
+        Patient coordinates x, y, z; coronaries from their origin on; n >= 2.
+    radius_mm : ndarray of float64, shape (n,)
+        Outer radius at each point.
+
+    Raises
+    ------
+    ConfigError
+        An unknown name, fewer than two points, numbers that are not finite, or a radius not above 0.
+    """
+
+    name: str
+    points_lps_mm: Float64Array
+    radius_mm: Float64Array
+
+    def __post_init__(self) -> None:
+        if self.name not in PATH_NAMES:
+            raise ConfigError(f"unknown vessel {self.name!r}, expected one of {', '.join(PATH_NAMES)}")
+        shape = np.shape(self.points_lps_mm)
+        if len(shape) != 2 or shape[0] < 2 or shape[1] != 3 or np.shape(self.radius_mm) != shape[:1]:
+            raise ConfigError(f"vessel {self.name} needs two or more points x, y, z, each with a radius")
+        if not (np.isfinite(self.points_lps_mm).all() and (np.asarray(self.radius_mm) > 0).all()):
+            raise ConfigError(f"vessel {self.name} holds a point that is not finite or a radius that is not above 0")
+
+
+@dataclass(frozen=True, eq=False)
 class AortaTrace:
     """Circles that follow a stretch of the aorta, ascending in z.
 
@@ -97,16 +142,23 @@ class AortaTrace:
         Centres, one a slice.
     radius_mm : ndarray of float64, shape (n,)
         Outer radii.
+    wall_mm : ndarray of float64, shape (n, angles)
+        Distance of the outer wall from the centre, at equally spaced angles from +x (left) towards +y (back).
     """
 
     center_mm_zyx: Float64Array
     radius_mm: Float64Array
+    wall_mm: Float64Array
 
     def at(self, z_mm: float) -> tuple[Float64Array, float]:
         """Return centre and radius at a height; the ends hold beyond the trace."""
         z = self.center_mm_zyx[:, 0]
         center = np.array([z_mm, *(np.interp(z_mm, z, self.center_mm_zyx[:, k]) for k in (1, 2))])
         return center, float(np.interp(z_mm, z, self.radius_mm))
+
+    def wall_at(self, z_mm: float) -> Float64Array:
+        """Return the outer wall's distance from the centre at a height, at equally spaced angles."""
+        return np.asarray(self.wall_mm[int(np.abs(self.center_mm_zyx[:, 0] - z_mm).argmin())])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +175,18 @@ class CardiacTraces:
         Root and ascending aorta.
     descending : AortaTrace or None
         Descending aorta; ``None`` where the scan does not hold it.
+    radius_mm : dict of str to ndarray of float64, shape (n,)
+        Outer radii along the branches that were given; estimated branches have none.
+    surroundings : Surroundings
+        What the image shows around the heart.
     """
 
     frame: HeartFrame
     branches: dict[str, Float64Array]
     ascending: AortaTrace
     descending: AortaTrace | None
+    radius_mm: dict[str, Float64Array]
+    surroundings: Surroundings
 
 
 def heart_frame(labels: Labels) -> HeartFrame:
@@ -150,7 +208,7 @@ def heart_frame(labels: Labels) -> HeartFrame:
     return HeartFrame((low + high) / 2 * spacing, (high - low + 1) / 2 * spacing)
 
 
-def trace_anatomy(volume: Volume, labels: Labels) -> CardiacTraces:
+def trace_anatomy(volume: Volume, labels: Labels, *, paths: Sequence[VesselPath] = ()) -> CardiacTraces:
     """Return coronary centre lines and aortic circles of a scan.
 
     Where the image shows nothing (no epicardial fat, a noisy scan) the courses of the half-box prior remain.
@@ -161,6 +219,8 @@ def trace_anatomy(volume: Volume, labels: Labels) -> CardiacTraces:
         The CT.
     labels : Labels
         Heart mask on the CT's grid.
+    paths : sequence of VesselPath
+        Vessels that someone traced; they replace the estimated ones of the same name.
 
     Returns
     -------
@@ -173,24 +233,105 @@ def trace_anatomy(volume: Volume, labels: Labels) -> CardiacTraces:
         The labels hold no heart.
     """
     frame = heart_frame(labels)
-    evidence = _Evidence.of(volume, labels, frame)
-    branches = {name: _snap_branch(name, frame, evidence) for name in COURSES_XYZ}
-    course = frame.to_mm_zyx(np.array(ASCENDING_XYZ))
-    ascending = _trace_aorta(course, ASCENDING_RADII_MM, evidence, reach_mm=14.0)
+    around = Surroundings.of(volume, labels, frame)
+    given = {path.name: path for path in paths}
+    branches = {
+        name: _given_course(given[name], volume) if name in given else _snap_branch(name, frame, around)
+        for name in COURSES_XYZ
+    }
+    ascending = _given_aorta(given.get(ASCENDING), volume, around)
     if ascending is None:
-        ascending = AortaTrace(course, np.full(len(course), 16.0))
-    descending = _trace_aorta(_beside_spine(frame, evidence), DESCENDING_RADII_MM, evidence, reach_mm=16.0)
-    return CardiacTraces(frame, branches, ascending, descending)
+        course = frame.to_mm_zyx(np.array(ASCENDING_XYZ))
+        ascending = _trace_aorta(course, ASCENDING_RADII_MM, around, reach_mm=14.0) or _unseen_aorta(course)
+    descending = _given_aorta(given.get(DESCENDING), volume, around)
+    if descending is None:
+        descending = _trace_aorta(_beside_spine(frame, around), DESCENDING_RADII_MM, around, reach_mm=16.0)
+    radius_mm = {name: _given_radius(given[name], branches[name], volume) for name in branches if name in given}
+    return CardiacTraces(frame, branches, ascending, descending, radius_mm, around)
+
+
+def axis_mm_zyx(points_lps_mm: Float64Array, volume: Volume) -> Float64Array:
+    """Return positions in the grid's axis frame (z, y, x), mm."""
+    homogeneous = np.column_stack([points_lps_mm, np.ones(len(points_lps_mm))])
+    index_xyz = (homogeneous @ np.linalg.inv(volume.grid.affine_lps_mm).T)[:, :3]
+    return np.asarray(index_xyz[:, ::-1] * np.array(volume.spacing_mm_zyx))
+
+
+def _given_course(path: VesselPath, volume: Volume) -> Float64Array:
+    return _resampled(axis_mm_zyx(np.asarray(path.points_lps_mm, dtype=np.float64), volume), 0.5)
+
+
+def _given_radius(path: VesselPath, course_mm_zyx: Float64Array, volume: Volume) -> Float64Array:
+    """Return the radius along a resampled course, from the nearest given point."""
+    points = axis_mm_zyx(np.asarray(path.points_lps_mm, dtype=np.float64), volume)
+    nearest = ((course_mm_zyx[:, None] - points[None]) ** 2).sum(axis=2).argmin(axis=1)
+    return np.asarray(np.asarray(path.radius_mm, dtype=np.float64)[nearest])
+
+
+def _given_aorta(path: VesselPath | None, volume: Volume, around: Surroundings) -> AortaTrace | None:
+    if path is None:
+        return None
+    points = axis_mm_zyx(np.asarray(path.points_lps_mm, dtype=np.float64), volume)
+    order = np.argsort(points[:, 0], kind="stable")
+    center, radius_mm = points[order], np.asarray(path.radius_mm, dtype=np.float64)[order]
+    return AortaTrace(center, radius_mm, _wall_mm(center, radius_mm, around))
+
+
+def _unseen_aorta(course_mm_zyx: Float64Array) -> AortaTrace:
+    radius_mm = np.full(len(course_mm_zyx), 16.0)
+    return AortaTrace(course_mm_zyx, radius_mm, np.repeat(radius_mm[:, None], WALL_ANGLES, axis=1))
+
+
+def _wall_mm(center_mm_zyx: Float64Array, radius_mm: Float64Array, around: Surroundings) -> Float64Array:
+    """Return where the wall lies around each circle: the steepest fall of HU near it, else the circle itself.
+
+    Against fat and lung the wall shows; against another vessel it does not, and neighbours on the wall decide.
+    """
+    angle = np.arange(WALL_ANGLES) * 2 * np.pi / WALL_ANGLES
+    steps_mm = np.arange(-WALL_REACH_MM, WALL_REACH_MM + 0.1, 0.5)
+    rho = radius_mm[:, None, None] + steps_mm
+    points = np.stack(
+        [
+            np.broadcast_to(center_mm_zyx[:, 0, None, None], (len(radius_mm), WALL_ANGLES, len(steps_mm))),
+            center_mm_zyx[:, 1, None, None] + rho * np.sin(angle)[:, None],
+            center_mm_zyx[:, 2, None, None] + rho * np.cos(angle)[:, None],
+        ],
+        axis=-1,
+    )
+    hu = np.clip(around.sample(around.soft_hu_zyx, points, outside=-150.0), -150, 60)
+    fall_hu = hu[..., :-4] - hu[..., 4:]
+    seen = fall_hu.max(axis=2) > MIN_WALL_FALL_HU
+    offset_mm = np.where(seen, steps_mm[2:-2][fall_hu.argmax(axis=2)], 0.0)
+    weight = ndimage.gaussian_filter1d(seen.astype(np.float64), 1.5, axis=1, mode="wrap")
+    smooth = ndimage.gaussian_filter1d(offset_mm, 1.5, axis=1, mode="wrap") / np.maximum(weight, 0.2)
+    return np.asarray(radius_mm[:, None] + np.clip(smooth, -WALL_REACH_MM, WALL_REACH_MM))
 
 
 @dataclass(frozen=True, eq=False)
-class _Evidence:
-    """Coarse maps around the heart: HU in a soft window, likeness to a vessel in fat, depth inside the heart."""
+class Surroundings:
+    """Coarse maps around the heart, on slices of the CT and pixels of about `ANALYSIS_PIXEL_MM`.
+
+    Parameters
+    ----------
+    start_mm_zyx, spacing_mm_zyx : ndarray of float64, shape (3,)
+        First voxel and spacing, in the grid's axis frame.
+    soft_hu_zyx : ndarray of float32
+        HU cut to -150 to 250.
+    vessel_zyx : ndarray of float32
+        Likeness to a vessel in fat, 0 to about 1.
+    fat_zyx : ndarray of float32
+        Share of fat within a few mm, 0 to 1.
+    inside_zyx : ndarray of float32
+        Heart mask with soft borders.
+    depth_mm_zyx : ndarray of float32
+        Distance from the outside within the heart mask.
+    """
 
     start_mm_zyx: Float64Array
     spacing_mm_zyx: Float64Array
     soft_hu_zyx: Float32Array
     vessel_zyx: Float32Array
+    fat_zyx: Float32Array
     inside_zyx: Float32Array
     depth_mm_zyx: Float32Array
 
@@ -200,7 +341,7 @@ class _Evidence:
         return np.asarray(self.start_mm_zyx[0] + np.arange(len(self.soft_hu_zyx)) * self.spacing_mm_zyx[0])
 
     @classmethod
-    def of(cls, volume: Volume, labels: Labels, frame: HeartFrame) -> _Evidence:
+    def of(cls, volume: Volume, labels: Labels, frame: HeartFrame) -> Surroundings:
         spacing = np.array(volume.spacing_mm_zyx)
         margin_mm = np.array([[15.0, 15.0, 25.0], [MM_ABOVE_HEART + 5, 65.0, 25.0]])
         low = np.floor((frame.center_mm_zyx - frame.half_mm_zyx - margin_mm[0]) / spacing).astype(int)
@@ -214,9 +355,14 @@ class _Evidence:
         inside = inside[:, ::stride, ::stride].astype(np.float32)
         coarse = spacing * (1, stride, stride)
         vessel = _vessel_likeness(smooth, coarse)
+        is_fat = ((smooth < FAT_BELOW_HU) & (smooth > FAT_ABOVE_HU)).astype(np.float32)
+        fat = ndimage.gaussian_filter(is_fat, (0, *(FAT_REACH_MM / coarse[1:])))
+        # The blurred border of the lung has the CT numbers of fat.
+        lung = ndimage.gaussian_filter((smooth < -300).astype(np.float32), (0, *(FAT_REACH_MM / coarse[1:])))
+        fat *= np.clip(1 - 4 * lung, 0, 1)
         deep = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=coarse)[1:-1, 1:-1, 1:-1].astype(np.float32)
         border = ndimage.gaussian_filter(inside, (0, *(2.0 / coarse[1:])))
-        return cls(low * spacing, coarse, np.clip(smooth, -150, 250), vessel, border, deep)
+        return cls(low * spacing, coarse, np.clip(smooth, -150, 250), vessel, fat, border, deep)
 
     def sample(self, field_zyx: Float32Array, points_mm_zyx: Float64Array, *, outside: float) -> Float64Array:
         index = ((points_mm_zyx - self.start_mm_zyx) / self.spacing_mm_zyx).reshape(-1, 3).T
@@ -236,7 +382,7 @@ def _vessel_likeness(hu_zyx: Float32Array, spacing_mm: Float64Array) -> Float32A
     return np.asarray(likeness * np.clip(1 - 8 * lung, 0, 1), dtype=np.float32)
 
 
-def _snap_branch(name: str, frame: HeartFrame, evidence: _Evidence) -> Float64Array:
+def _snap_branch(name: str, frame: HeartFrame, around: Surroundings) -> Float64Array:
     """Return a branch's course pulled sideways to what looks like its vessel."""
     path = _resampled(frame.to_mm_zyx(np.array(COURSES_XYZ[name][1])), STEP_MM)
     tangent = np.gradient(path, axis=0)
@@ -246,11 +392,11 @@ def _snap_branch(name: str, frame: HeartFrame, evidence: _Evidence) -> Float64Ar
     second = np.cross(tangent, first)
     offsets = _offsets(SNAP_MM, STEP_MM)
     points = path[:, None] + offsets[None, :, :1] * first[:, None] + offsets[None, :, 1:] * second[:, None]
-    likeness = evidence.sample(evidence.vessel_zyx, points, outside=0.0)
-    inside = evidence.sample(evidence.inside_zyx, points, outside=0.0)
+    likeness = around.sample(around.vessel_zyx, points, outside=0.0)
+    inside = around.sample(around.inside_zyx, points, outside=0.0)
     cost = -3.0 * likeness + 6.0 * np.clip(0.97 - inside, 0, 1) + (offsets**2).sum(axis=1) / (2 * 6.0**2)
     if name in ON_THE_SURFACE:
-        depth_mm = evidence.sample(evidence.depth_mm_zyx, points, outside=0.0)
+        depth_mm = around.sample(around.depth_mm_zyx, points, outside=0.0)
         cost += 1.5 * np.clip((depth_mm - 9.0) / 6.0, 0, 2)
     chosen = cheapest_course(cost, offsets, stiffness=0.12)
     snapped = points[np.arange(len(path)), chosen]
@@ -258,20 +404,20 @@ def _snap_branch(name: str, frame: HeartFrame, evidence: _Evidence) -> Float64Ar
     return _resampled(smooth, 0.5)
 
 
-def _beside_spine(frame: HeartFrame, evidence: _Evidence) -> Float64Array:
+def _beside_spine(frame: HeartFrame, around: Surroundings) -> Float64Array:
     """Return the likely course of the descending aorta, slice by slice: in front and to the left of the vertebrae."""
-    course = np.empty((len(evidence.heights_mm), 3))
+    course = np.empty((len(around.heights_mm), 3))
     fallback = frame.to_mm_zyx(np.array(DESCENDING_XYZ))
     y_mm, x_mm = (
-        evidence.start_mm_zyx[k] + np.arange(evidence.soft_hu_zyx.shape[k]) * evidence.spacing_mm_zyx[k] for k in (1, 2)
+        around.start_mm_zyx[k] + np.arange(around.soft_hu_zyx.shape[k]) * around.spacing_mm_zyx[k] for k in (1, 2)
     )
     is_near = (y_mm[:, None] > frame.center_mm_zyx[1] + 0.7 * frame.half_mm_zyx[1]) & (
         np.abs(x_mm - frame.center_mm_zyx[2]) < 45.0
     )
-    for k, z_mm in enumerate(evidence.heights_mm):
+    for k, z_mm in enumerate(around.heights_mm):
         course[k] = z_mm, fallback[0, 1], fallback[0, 2]
-        row, column = np.nonzero(is_near & (evidence.soft_hu_zyx[k] > 160))
-        if len(row) * evidence.spacing_mm_zyx[1] ** 2 > MIN_VERTEBRA_MM2:
+        row, column = np.nonzero(is_near & (around.soft_hu_zyx[k] > 160))
+        if len(row) * around.spacing_mm_zyx[1] ** 2 > MIN_VERTEBRA_MM2:
             middle = np.median(x_mm[column])
             front = np.percentile(y_mm[row[np.abs(x_mm[column] - middle) < 15]], 5)
             course[k, 1:] = front + AORTA_FROM_SPINE_MM_YX[0], middle + AORTA_FROM_SPINE_MM_YX[1]
@@ -280,27 +426,27 @@ def _beside_spine(frame: HeartFrame, evidence: _Evidence) -> Float64Array:
 
 
 def _trace_aorta(
-    course_mm_zyx: Float64Array, radii_mm: tuple[float, ...], evidence: _Evidence, *, reach_mm: float
+    course_mm_zyx: Float64Array, radii_mm: tuple[float, ...], around: Surroundings, *, reach_mm: float
 ) -> AortaTrace | None:
     """Return the circles of a stretch of aorta, or ``None`` where fewer than two slices hold it."""
-    heights = evidence.heights_mm
+    heights = around.heights_mm
     heights = heights[(heights >= course_mm_zyx[0, 0] - 0.1) & (heights <= course_mm_zyx[-1, 0] + 0.1)]
     if len(heights) < 2:
         return None
     interpolated = (np.interp(heights, course_mm_zyx[:, 0], course_mm_zyx[:, k]) for k in (1, 2))
     prior = np.stack([heights, *interpolated], axis=1)
     states = np.array([(y, x, r) for y, x in _offsets(reach_mm, AORTA_STEP_MM) for r in radii_mm])
-    cost = np.stack([_circle_cost(center, states, evidence) for center in prior])
+    cost = np.stack([_circle_cost(center, states, around) for center in prior])
     cost += (states[:, :2] ** 2).sum(axis=1) / (2 * (0.6 * reach_mm) ** 2)
     cost += 0.3 * ((states[:, 2] - np.mean(radii_mm)) / 2.5) ** 2
-    chosen = states[cheapest_course(cost, states, stiffness=0.6 / evidence.spacing_mm_zyx[0])]
+    chosen = states[cheapest_course(cost, states, stiffness=0.6 / around.spacing_mm_zyx[0])]
     chosen = ndimage.gaussian_filter1d(chosen, 1.0, axis=0, mode="nearest")
     center = prior.copy()
     center[:, 1:] += chosen[:, :2]
-    return AortaTrace(center, chosen[:, 2])
+    return AortaTrace(center, chosen[:, 2], _wall_mm(center, chosen[:, 2], around))
 
 
-def _circle_cost(center_mm_zyx: Float64Array, states: Float64Array, evidence: _Evidence) -> Float64Array:
+def _circle_cost(center_mm_zyx: Float64Array, states: Float64Array, around: Surroundings) -> Float64Array:
     """Return each circle's (dy, dx, radius) misfit: uneven tissue within less the drop of HU across the border."""
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     ring_yx = np.stack([np.sin(angle), np.cos(angle)], axis=1)
@@ -308,7 +454,7 @@ def _circle_cost(center_mm_zyx: Float64Array, states: Float64Array, evidence: _E
     def ring(radius_mm: Float64Array) -> Float64Array:
         yx = center_mm_zyx[1:] + states[:, None, :2] + radius_mm[:, None, None] * ring_yx
         z = np.full((*yx.shape[:2], 1), center_mm_zyx[0])
-        return evidence.sample(evidence.soft_hu_zyx, np.concatenate([z, yx], axis=2), outside=-150.0)
+        return around.sample(around.soft_hu_zyx, np.concatenate([z, yx], axis=2), outside=-150.0)
 
     radius = states[:, 2]
     within = np.stack([ring(radius * share) for share in (0.35, 0.65)] + [ring(radius - 2.5)])
