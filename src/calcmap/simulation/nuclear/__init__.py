@@ -1,0 +1,1 @@
+"""The nuclear camera beside the CT: perfusion of the left ventricle, and pictures of it."""
