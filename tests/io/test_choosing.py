@@ -199,3 +199,21 @@ def test_series_uids_of_a_header_are_valid_and_differ() -> None:
     uids = {STRESS.series_uid, REST.series_uid, STRESS.study_uid, STRESS.frame_of_reference_uid, str(generate_uid())}
     assert len(uids) == 5
     assert STRESS.study_uid == REST.study_uid
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_nuclear_images_tell_which_of_two_equally_named_cts_is_of_the_stress_study(
+    tmp_path: Path, is_named: bool
+) -> None:
+    twins = [replace(STRESS, seed=seed, frame_seed=f"frame {seed}", description="CT AC") for seed in ("one", "two")]
+    for phase, twin, time in zip(("Stress", "Rest"), twins, ("080000", "100000"), strict=True):
+        save(_named(twin, AcquisitionTime=time), tmp_path, prefix=f"ct{phase}")
+        image = _nuclear(corrected_with=twin.series_uid if is_named else None)
+        image.SeriesInstanceUID = image.SOPInstanceUID = generate_uid(entropy_srcs=[phase])
+        image.FrameOfReferenceUID = "1.2.3" if is_named else twin.frame_of_reference_uid
+        image.SeriesDescription = f"{phase} AC Transverse"
+        save([image], tmp_path, prefix=f"nm{phase}")
+    chosen = _choose(tmp_path).chosen
+    assert chosen is not None
+    assert chosen.series_uid == twins[0].series_uid
+    assert "stress" in chosen.reason

@@ -139,8 +139,8 @@ class _Session:
         return (Phase.REST, Phase.STRESS) if self.recipe.is_rest_first else (Phase.STRESS, Phase.REST)
 
     def phase_word(self, phase: Phase) -> str:
-        """The phase as this scanner spells it, or nothing where names do not tell."""
-        return self.station.phases[phase.value] if self.recipe.names_phases else ""
+        """Return the phase as this scanner spells it."""
+        return self.station.phases[phase.value]
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the random numbers of one purpose."""
@@ -358,7 +358,8 @@ def _ct_header(session: _Session, role: Role) -> CtHeader:
     station, acquisition = session.station, session.scans[role].facts.acquisition
     phase = Phase.REST if role is Role.REST_CT else Phase.STRESS
     is_gated = role is Role.GATED_CT
-    own = correction_name(acquisition.series_description or "CTAC", phase=session.phase_word(phase))
+    word = session.phase_word(phase) if session.recipe.names_phases else ""
+    own = correction_name(acquisition.series_description or "CTAC", phase=word)
     number = CT_NUMBER + 1 + tuple(session.scans).index(role)
     common = session.header(
         role.value, station.gated_name if is_gated else own, number, frame=_frame(phase),

@@ -14,7 +14,7 @@ SHARES = {
     "rest_ct": 0.25,
     "gated_ct": 0.12,
     "is_rest_first": 0.45,
-    "names_phases": 0.65,
+    "names_phases": 0.60,
     "names_correction": 0.50,
     "shares_frame": 0.80,
     "uncorrected": 0.70,
@@ -50,7 +50,7 @@ class StudyRecipe:
     gated_ct: bool = False
     is_rest_first: bool = False
     names_phases: bool = True
-    """Whether names of series tell stress from rest."""
+    """Whether names of CTs tell stress from rest, as those of nuclear series do."""
     names_correction: bool = True
     """Whether nuclear series name the CT that corrected them."""
     shares_frame: bool = True

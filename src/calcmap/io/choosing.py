@@ -325,12 +325,19 @@ def _has_usual_coverage(facts: SeriesFacts, _: NuclearContext) -> Finding | None
     return Finding(f"{facts.n_axial_images} slices cover only {facts.coverage_mm:.0f} mm", -10.0)
 
 
-def _stress_before_rest(facts: SeriesFacts, _: NuclearContext) -> Finding | None:
+def _stress_before_rest(facts: SeriesFacts, context: NuclearContext) -> Finding | None:
     if _STRESS_WORDS.search(facts.words):
         return Finding("it belongs to the stress study", 3.0)
     if _REST_WORDS.search(facts.words):
         return Finding("it belongs to the rest study, stress is preferred", -3.0)
-    return None
+    # The CT's own name often does not tell; the nuclear images that it corrected do.
+    told = context.words.get(facts.uid) or context.words.get(facts.frame_of_reference, "")
+    is_stress, is_rest = bool(_STRESS_WORDS.search(told)), bool(_REST_WORDS.search(told))
+    if is_stress == is_rest:
+        return None
+    if is_stress:
+        return Finding("by the nuclear images it belongs to the stress study", 3.0)
+    return Finding("by the nuclear images it belongs to the rest study, stress is preferred", -3.0)
 
 
 def _has_soft_kernel(facts: SeriesFacts, _: NuclearContext) -> Finding | None:

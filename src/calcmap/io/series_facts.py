@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,8 @@ class NuclearContext:
     corrected_with: frozenset[str]
     """Series UIDs that a nuclear series names as its attenuation correction."""
     frames_of_reference: frozenset[str]
+    words: Mapping[str, str]
+    """By each of those UIDs: the descriptions, in lower case, of the nuclear series that name it or lie in it."""
 
 
 def series_facts(series: Series) -> SeriesFacts:
@@ -92,9 +95,16 @@ def series_facts(series: Series) -> SeriesFacts:
 def nuclear_context(study: Study) -> NuclearContext:
     """Return which series the nuclear images of a study refer to, and in which frames of reference they lie."""
     nuclear = [one for series in study.series for one in series.instances if one.text("Modality") in NUCLEAR_MODALITIES]
-    related = {uid for one in nuclear for uid in _correction_series(one)}
-    frames = {one.text("FrameOfReferenceUID") for one in nuclear} - {""}
-    return NuclearContext(frozenset(related), frozenset(frames))
+    related = [(uid, one) for one in nuclear for uid in _correction_series(one)]
+    frames = [(uid, one) for one in nuclear if (uid := one.text("FrameOfReferenceUID"))]
+    words: dict[str, set[str]] = defaultdict(set)
+    for uid, one in (*related, *frames):
+        words[uid].add(one.text("SeriesDescription").lower())
+    return NuclearContext(
+        frozenset(uid for uid, _ in related),
+        frozenset(uid for uid, _ in frames),
+        {uid: " ".join(sorted(found)) for uid, found in words.items()},
+    )
 
 
 def _correction_series(instance: Instance) -> list[str]:
