@@ -7,9 +7,11 @@ import pytest
 from pydicom import dcmread
 
 from calcmap.core.errors import OutputError
-from calcmap.io.ct_writing import CtHeader, write_ct_series
+from calcmap.io.ct_writing import CtHeader, Storage, ct_image, ct_localizer, write_ct_series
+from calcmap.io.dicom_objects import save_object
 from calcmap.io.reading import read_single_ct
 from ct_series import small_ct, with_affine, with_values
+from dciodvfy import complaints, needs_dciodvfy
 
 
 def test_a_series_comes_back_as_written_with_its_fractional_geometry(tmp_path: Path) -> None:
@@ -56,3 +58,54 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot write"):
         write_ct_series(small_ct(), tmp_path / "file", header=CtHeader(seed="x"))
+
+
+def test_twelve_bits_without_sign_come_back_as_the_same_hu(tmp_path: Path) -> None:
+    header = CtHeader(seed="x", storage=Storage.UNSIGNED_12, is_numbered_from_head=True)
+    paths = write_ct_series(small_ct(), tmp_path, header=header)
+    image = dcmread(paths[0])
+    assert (image.BitsStored, image.PixelRepresentation, image.InstanceNumber) == (12, 0, 24)
+    assert np.array_equal(read_single_ct(tmp_path).volume.ct_hu_zyx, small_ct().ct_hu_zyx)
+
+
+@pytest.mark.parametrize("hu", [-1025, 3072])
+def test_what_twelve_bits_cannot_hold_is_not_written(tmp_path: Path, hu: int) -> None:
+    volume = with_values(small_ct(), np.full((24, 32, 40), hu))
+    with pytest.raises(OutputError, match="-1024 to 3071"):
+        write_ct_series(volume, tmp_path, header=CtHeader(seed="x", storage=Storage.UNSIGNED_12))
+
+
+def test_padding_is_announced_as_it_is_stored(tmp_path: Path) -> None:
+    ct = small_ct().ct_hu_zyx.copy()
+    ct[:, :4] = -3024
+    paths = write_ct_series(with_values(small_ct(), ct), tmp_path, header=CtHeader(seed="x", padding_hu=-3024))
+    assert dcmread(paths[0]).PixelPaddingValue == -2000
+    assert read_single_ct(tmp_path).volume.ct_hu_zyx.min() == -3024
+
+
+def test_a_localizer_is_no_slice() -> None:
+    header = CtHeader(seed="scout", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))
+    image = ct_localizer(np.zeros((9, 8), np.int16), header=header, first_mm=(0.0, 0.0, 9.0), spacing_mm=(2.0, 1.0))
+    row, column = np.array(image.ImageOrientationPatient, dtype=float).reshape(2, 3)
+    assert np.cross(row, column) == pytest.approx([0, 1, 0])
+    assert image.ImageType[2] == "LOCALIZER"
+
+
+@needs_dciodvfy
+def test_ct_images_hold_to_the_standard(tmp_path: Path) -> None:
+    full = CtHeader(
+        seed="x", rotation_s=0.5, pitch=1.375, collimation_mm=(1.25, 20.0), ctdi_vol_mgy=1.2, padding_hu=-2000,
+        scan_options="HELICAL MODE", protocol="Cardiac", patient_age_years=61, patient_height_m=1.7,
+        patient_weight_kg=80.0, patient_sex="F",
+    )  # fmt: skip
+    gated = CtHeader(seed="g", storage=Storage.UNSIGNED_12, scan_options="CINE MODE\\ECG GATED")
+    scout = CtHeader(seed="s", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))
+    objects = [
+        ct_image(small_ct(), 0, header=CtHeader(seed="plain")),
+        ct_image(small_ct(), 3, header=full),
+        ct_image(small_ct(), 5, header=gated),
+        ct_localizer(np.zeros((9, 8), np.int16), header=scout, first_mm=(0.0, 0.0, 9.0), spacing_mm=(2.0, 1.0)),
+    ]
+    for index, made in enumerate(objects):
+        save_object(made, tmp_path / f"{index}.dcm")
+    assert complaints(sorted(tmp_path.iterdir())) == []

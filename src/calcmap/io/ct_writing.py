@@ -79,8 +79,6 @@ class CtHeader(SeriesHeader):
     slice_thickness_mm: float | None = None
     """The increment when ``None``."""
     scan_options: str = ""
-    trigger_ms: float | None = None
-    """Time after the R wave, of gated scans."""
     image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL")
     acquisition_number: int = 1
     storage: Storage = Storage.SIGNED_16
@@ -183,8 +181,6 @@ def _add_exposure(image: Dataset, header: CtHeader) -> None:
     if header.ctdi_vol_mgy is not None:
         image.CTDIvol = header.ctdi_vol_mgy
         image.CTDIPhantomTypeCodeSequence = [code(*BODY_PHANTOM)]
-    if header.trigger_ms is not None:
-        image.TriggerTime = decimal(header.trigger_ms)
 
 
 def _add_geometry(image: Dataset, volume: Volume, index: int, *, header: CtHeader) -> None:
