@@ -205,8 +205,9 @@ def mean_transmission(map_zyx: Float32Array, *, pixel_mm: float, n_angles: int =
     total = np.zeros(map_zyx.shape, dtype=np.float32)
     for angle, seen in _views(map_zyx, n_angles):
         back = _turn(map_zyx.shape[1], -angle)
-        total += _turned(_transmission(seen, pixel_mm), back)
-    mean: Float32Array = np.maximum(total / n_angles, np.float32(1e-3))
+        # less than all is turned back, not what is left: beyond the turned grid nothing is lost
+        total += _turned(1 - _transmission(seen, pixel_mm), back)
+    mean: Float32Array = np.maximum(1 - total / n_angles, np.float32(1e-3))
     return mean
 
 
@@ -265,6 +266,7 @@ def _turned(field_zyx: Float32Array, turn: sparse.csr_array) -> Float32Array:
     return turned
 
 
+@functools.lru_cache(maxsize=128)
 def _turn(size: int, angle: float) -> sparse.csr_array:
     """Return the matrix that turns a square plane about its middle, bilinearly; what comes from outside is 0."""
     middle = 0.5 * (size - 1)
