@@ -16,38 +16,63 @@ from calcmap.core.volume import Float32Array, Float64Array
 from calcmap.simulation.anatomy.person import Person
 from calcmap.simulation.anatomy.shapes import Body, Coordinates, ellipsoid, smooth_union, tube
 
-PERICARDIUM_BLEND_MM = 17.0
-"""Width over which the pericardium bridges the grooves (our choice: gives grooves 8-12 mm deep)."""
-CHAMBER_BLEND_MM = 6.0
+BRIDGE_MM = (7.0, 3.5, 17.0)
+"""Width over which the pericardium bridges the grooves: without fat, more per mm of fat, and at most (our choice: the
+seven real hearts hold 1 to 21 % fat)."""
+TOP_BRIDGE_SHARE = 0.55
+"""Around the great vessels the sac fits closer."""
+CHAMBER_BLEND_MM = 5.0
+GROOVE_MM = (3.0, 1.7, 9.5)
+"""Radius of the fat about the grooves' outer edges: without other fat, more per mm of fat, and at most (our choice)."""
 LEFT_MAIN_MM = (6.0, 5.0, 35.0)
 TOP_ABOVE_LEFT_MAIN_MM = 12.0
 """Where readers stop the heart label: near the pulmonary bifurcation."""
-FLOOR_MM = -50.0
-"""Height of the diaphragm under the reference heart."""
+FLOOR_MM = -47.0
+"""Height of the diaphragm under the middle of the reference heart."""
+FLOOR_SLOPE = -0.07
+"""Rise of the diaphragm under the heart per mm to the left: the apex lies lowest."""
 
-LEFT_VENTRICLE = ellipsoid((17, 3, -12), (46, 34, 34), axis=(0.70, -0.52, -0.49))
-LEFT_CAVITY = ellipsoid((13, 6, -9), (36, 23, 23), axis=(0.70, -0.52, -0.49))
-RIGHT_VENTRICLE = ellipsoid((-5, -23, -19), (44, 26, 28), axis=(0.88, -0.20, -0.42))
-OUTFLOW = tube([(0, -30, -5), (10, -29, 18), (15, -25, 32)], (21, 18.5, 16))
-RIGHT_ATRIUM = ellipsoid((-35, 4, -3), (20, 28, 34))
-RIGHT_APPENDAGE = ellipsoid((-26, -20, 24), (13, 15, 15))
-LEFT_ATRIUM = ellipsoid((-2, 34, 17), (36, 20, 27))
-LEFT_APPENDAGE = ellipsoid((32, 6, 25), (12, 18, 12))
-AORTA = tube([(4, 2, 10), (-3, -2, 24), (-9, -5, 38), (-16, -8, 58), (-18, -9, 75)], (14, 17.5, 16, 16.5, 16))
-PULMONARY_TRUNK = tube([(15, -25, 32), (17, -18, 45), (17, -4, 58)], (13.5, 13.5, 13))
-CAVA_SUPERIOR = tube([(-37, 6, 20), (-37, 4, 50), (-34, 2, 110)], (10, 9.5, 9.5))
-CAVA_INFERIOR = tube([(-30, 22, -28), (-28, 30, -55), (-24, 38, -110)], (14, 13, 12))
-RIGHT_PULMONARY_ARTERY = tube([(17, -4, 58), (2, 12, 60), (-25, 16, 54), (-46, 22, 44)], (13, 12, 11, 8.5))
-LEFT_PULMONARY_ARTERY = tube([(17, -4, 58), (28, 12, 64), (38, 28, 60), (44, 40, 44)], (13, 12, 11, 8.5))
+LEAN = -0.24
+"""Shift of the heart to the left per mm upwards: apex to the left, base towards the right (seven real hearts)."""
+
+LEFT_VENTRICLE = ellipsoid((18, 2, -16), (48, 34, 33), axis=(0.72, -0.52, -0.46))
+LEFT_CAVITY = ellipsoid((14, 5, -13), (37, 23, 22), axis=(0.72, -0.52, -0.46))
+RIGHT_VENTRICLE = ellipsoid((-5, -24, -22), (45, 26, 27), axis=(0.88, -0.18, -0.44))
+OUTFLOW = tube([(0, -30, -8), (9, -30, 12), (15, -26, 30)], (21, 17, 13.5))
+RIGHT_ATRIUM = ellipsoid((-36, 3, -9), (19, 27, 33))
+RIGHT_APPENDAGE = ellipsoid((-25, -18, 20), (11, 13, 14))
+LEFT_ATRIUM = ellipsoid((-2, 33, 13), (36, 19, 25))
+LEFT_APPENDAGE = tube([(24, 20, 20), (31, 8, 26), (29, -5, 27)], (9, 9, 5.5))
+AORTA = tube([(4, 2, 10), (0, -1, 19), (-5, -3, 29), (-10, -5, 41), (-15, -7, 55), (-17, -8, 68)],
+             (14, 17.5, 16, 15.5, 16, 16))  # fmt: skip
+PULMONARY_TRUNK = tube([(15, -26, 30), (17, -19, 42), (18, -6, 54)], (13, 13, 12.5))
+CAVA_SUPERIOR = tube([(-36, 5, 12), (-36, 3, 40), (-33, 2, 75), (-32, 2, 100)], (10, 9.5, 9, 8.5))
+CAVA_INFERIOR = tube([(-31, 20, -26), (-28, 28, -52), (-24, 36, -75), (-20, 42, -120)], (13, 12.5, 12, 11))
+RIGHT_PULMONARY_ARTERY = tube(
+    [(18, -6, 53), (6, 9, 50), (-20, 14, 44), (-38, 19, 35), (-46, 27, 18), (-49, 34, -4)],
+    (12.5, 11.5, 10.5, 9, 6.5, 3.5),
+)
+LEFT_PULMONARY_ARTERY = tube(
+    [(18, -6, 53), (26, 10, 57), (35, 26, 53), (41, 37, 39), (44, 44, 18), (48, 50, -4)],
+    (12.5, 11.5, 10.5, 8.5, 6.5, 3.5),
+)
 PULMONARY_VEINS = (
-    tube([(-22, 36, 22), (-42, 30, 28), (-62, 22, 36)], (8, 6, 3.5)),
-    tube([(-24, 42, 6), (-44, 46, 2), (-62, 52, -4)], (8, 6, 3.5)),
-    tube([(24, 32, 22), (42, 26, 30), (58, 16, 40)], (8, 5.5, 3.5)),
-    tube([(24, 42, 8), (42, 46, 2), (58, 54, -6)], (8, 5.5, 3.5)),
+    tube([(-22, 33, 20), (-40, 27, 26), (-60, 20, 36)], (8, 6.5, 3.5)),
+    tube([(-24, 39, 4), (-42, 42, 0), (-62, 50, -8)], (8, 6.5, 3.5)),
+    tube([(24, 30, 19), (41, 25, 29), (58, 15, 42)], (8, 6, 3.5)),
+    tube([(24, 39, 5), (41, 43, -1), (58, 53, -10)], (8, 6, 3.5)),
 )
 CHAMBERS: tuple[Body, ...] = (
     LEFT_VENTRICLE, RIGHT_VENTRICLE, OUTFLOW, RIGHT_ATRIUM, LEFT_ATRIUM, RIGHT_APPENDAGE, LEFT_APPENDAGE,
 )  # fmt: skip
+GROOVES: tuple[tuple[tuple[float, float, float], ...], ...] = (
+    ((-19, -25, 28), (-35, -30, 18), (-44, -30, -4), (-41, -17, -30), (-23, 12, -43), (-4, 30, -43)),
+    ((26, 15, 31), (40, 29, 17), (44, 38, 2), (36, 46, -11), (16, 44, -31), (-4, 30, -43)),
+    ((24, -7, 33), (30, -25, 30), (33, -42, 14), (36, -50, -8), (38, -51, -38)),
+    ((-4, 30, -43), (13, 16, -51), (38, -12, -57)),
+    ((-4, 30, -43), (-7, 22, -28), (-9, 16, -14)),
+)
+"""Right and left atrioventricular, anterior and posterior interventricular groove, and the fat of the crux."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +104,9 @@ def heart_frame(person: Person) -> HeartFrame:
         turn[i, i] = turn[j, j] = np.cos(angle)
         turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
         rotation = turn @ rotation
-    return HeartFrame(np.asarray(person.heart_center_mm), rotation * np.asarray(person.heart_scale_xyz)[None, :])
+    lean = np.array([[1.0, 0.0, LEAN], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    shape = lean @ np.diag(person.heart_scale_xyz)
+    return HeartFrame(np.asarray(person.heart_center_mm), rotation @ shape)
 
 
 def heart_distances_mm(reference: Coordinates, *, fat_mm: float) -> tuple[Float32Array, Float32Array]:
@@ -88,13 +115,38 @@ def heart_distances_mm(reference: Coordinates, *, fat_mm: float) -> tuple[Float3
     The chambers are muscle, blood and great-vessel roots, without fat. The sac bridges their grooves, carries
     ``fat_mm`` of fat and is flattened by the diaphragm.
     """
+    z = reference[2]
+    base, per_mm, most = BRIDGE_MM
+    closer = 1 - np.float32(1 - TOP_BRIDGE_SHARE) * np.clip((z - 12) / 30, 0, 1)
+    bridge: Float32Array = np.asarray(min(base + per_mm * fat_mm, most) * closer, dtype=np.float32)
     chambers = sac = AORTA.distance_mm(reference)
     for body in (*CHAMBERS, PULMONARY_TRUNK):
         distance = body.distance_mm(reference)
         chambers = smooth_union(chambers, distance, blend_mm=CHAMBER_BLEND_MM)
-        sac = smooth_union(sac, distance, blend_mm=PERICARDIUM_BLEND_MM)
-    floor = np.float32(FLOOR_MM) - reference[2]
-    return chambers, -smooth_union(np.float32(fat_mm) - sac, -floor, blend_mm=12.0)
+        sac = smooth_union(sac, distance, blend_mm=bridge)
+    sac = smooth_union(sac, CAVA_SUPERIOR.distance_mm(reference), blend_mm=bridge)
+    # over the right ventricle fat is thickest, over the left ventricle's side there is hardly any
+    right_front = np.clip(0.85 - 0.011 * reference[0] - 0.005 * reference[1], 0.3, 1.5)
+    sac = sac - np.float32(fat_mm) * right_front.astype(np.float32)
+    above: Float32Array = np.asarray(
+        (z - FLOOR_MM - FLOOR_SLOPE * reference[0]) / np.hypot(1, FLOOR_SLOPE), dtype=np.float32
+    )
+    return _without_grooves(chambers, reference, fat_mm=fat_mm), -smooth_union(-sac, above, blend_mm=9.0)
+
+
+def _without_grooves(chambers_mm: Float32Array, reference: Coordinates, *, fat_mm: float) -> Float32Array:
+    """Return the distance to the chambers with the fat of the grooves taken out of them."""
+    base, per_mm, most = GROOVE_MM
+    radius = min(base + per_mm * fat_mm, most)
+    fat: Float32Array | None = None
+    for points in GROOVES:
+        # a groove narrows towards its ends
+        widths = radius * np.linspace(1.0, 0.75, len(points))
+        groove = tube(points, widths.tolist()).distance_mm(reference)
+        fat = groove if fat is None else np.minimum(fat, groove)
+    if fat is None:
+        return chambers_mm
+    return -smooth_union(-chambers_mm, fat, blend_mm=3.0)
 
 
 def reference_points(points_mm: Float64Array) -> Coordinates:

@@ -6,15 +6,16 @@ box's centre, mm. Proportions were read off seven public chest CTs; none of thei
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from calcmap.core.volume import Float32Array, Float64Array
 from calcmap.simulation.anatomy.deformation import Deformation
-from calcmap.simulation.anatomy.heart import HeartFrame
+from calcmap.simulation.anatomy.heart import FLOOR_MM, HeartFrame
 from calcmap.simulation.anatomy.person import SPINE_SHARE, Person
-from calcmap.simulation.anatomy.shapes import Box, Canvas, FloatArray
+from calcmap.simulation.anatomy.shapes import Box, Canvas, Coordinates, FloatArray
 
 AIR_HU = -1000.0
 FAT_HU = -105.0
@@ -26,6 +27,8 @@ DISC_HU = 80.0
 CORD_HU = 28.0
 WALL_MM = 10.0
 """Thickness of the layer of ribs and intercostal muscles."""
+COARSE_MM = 4.0
+"""Smooth distances are worked out no closer than this and interpolated (our choice: bodies bend over 10 mm)."""
 TILE = 64
 """Side of the periodic texture tile, voxels."""
 
@@ -45,7 +48,9 @@ class Anatomy:
 
     def spine_y_mm(self, z_mm: Float64Array) -> Float64Array:
         """Return y of the vertebral bodies' centres by height."""
-        bend: Float64Array = self.spine_mm + self.person.kyphosis * ((z_mm - 20) / 100) ** 2
+        # the column is furthest back a little above the heart's middle and bends forward from there, more so above
+        up = (z_mm - 30) / 100
+        bend: Float64Array = self.spine_mm + self.person.kyphosis * (0.11 - np.where(up > 0, 2.0, 1.2) * up**2)
         return bend
 
     def patient_points(self, points_mm: Float64Array) -> Float64Array:
@@ -76,7 +81,7 @@ class Thorax(Anatomy):
 
 def heart_floor_mm(person: Person) -> float:
     """Return the height of the diaphragm under the heart."""
-    return person.heart_center_mm[2] - 50 * person.heart_scale_xyz[2]
+    return person.heart_center_mm[2] + FLOOR_MM * person.heart_scale_xyz[2]
 
 
 def smooth_step(t: FloatArray | np.floating) -> Float32Array:
@@ -84,3 +89,37 @@ def smooth_step(t: FloatArray | np.floating) -> Float32Array:
     clipped = np.clip(t, 0, 1)
     step: Float32Array = (clipped * clipped * (3 - 2 * clipped)).astype(np.float32)
     return step
+
+
+def coarse_steps(canvas: Canvas) -> tuple[int, int, int]:
+    """Return how many voxels along z, y, x a smooth distance may skip on this canvas."""
+    z, y, x = (max(1, int(COARSE_MM // step)) for step in canvas.step_mm_zyx)
+    return z, y, x
+
+
+def refined(coarse: Float32Array, *, steps: tuple[int, int, int], shape: tuple[int, ...]) -> Float32Array:
+    """Return every ``steps``-th value of an array's axes as the whole array, linearly interpolated.
+
+    What lies beyond the last given value repeats it.
+    """
+    for axis, (step, n) in enumerate(zip(steps, shape, strict=True)):
+        if step > 1:
+            place = np.minimum(np.arange(n, dtype=np.float32) / np.float32(step), np.float32(coarse.shape[axis] - 1))
+            low = np.minimum(place.astype(np.intp), max(coarse.shape[axis] - 2, 0))
+            high = np.minimum(low + 1, coarse.shape[axis] - 1)
+            part = (place - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
+            first = np.take(coarse, low, axis=axis)
+            coarse = first + part * (np.take(coarse, high, axis=axis) - first)
+    return coarse
+
+
+def smooth_fields(
+    canvas: Canvas, box: Box, distances: Callable[[Coordinates], tuple[Float32Array, ...]]
+) -> tuple[Float32Array, ...]:
+    """Return distances, given as a function of model coordinates, over a box of the canvas."""
+    steps = coarse_steps(canvas)
+    skip = tuple(slice(None, None, step) for step in steps)
+    coarse = [np.ascontiguousarray(axis[skip]) for axis in canvas.model_coordinates(box)]
+    planes = [distances((x[None], y[None], z[None])) for x, y, z in zip(*coarse, strict=True)]
+    shape = canvas.hu[box].shape
+    return tuple(refined(np.concatenate(field), steps=steps, shape=shape) for field in zip(*planes, strict=True))
