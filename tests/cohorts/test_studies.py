@@ -48,7 +48,7 @@ def scan(plan: PatientPlan) -> SimulatedPatient:
 def _smaller(scan: SimulatedPatient) -> SimulatedPatient:
     """Return every second pixel of the lower slices: writing a study many times is to be quick."""
     affine = scan.volume.grid.affine_lps_mm @ np.diag([2.0, 2.0, 1.0, 1.0])
-    ct_hu_zyx, labels_zyx = scan.volume.ct_hu_zyx[:28, ::2, ::2], scan.labels.labels_zyx[:28, ::2, ::2]
+    ct_hu_zyx, labels_zyx = scan.volume.ct_hu_zyx[:20, ::2, ::2], scan.labels.labels_zyx[:20, ::2, ::2]
     grid = Grid(ct_hu_zyx.shape, affine)
     return replace(scan, volume=Volume(ct_hu_zyx, grid), labels=Labels(labels_zyx, grid))
 
@@ -112,7 +112,8 @@ def test_a_full_study_holds_what_a_camera_sends(plan: PatientPlan, tmp_path: Pat
 @pytest.mark.usefixtures("quick")
 def test_the_same_arguments_give_the_same_bytes_and_another_name_other_uids(plan: PatientPlan, tmp_path: Path) -> None:
     for folder, name in (("a", "p"), ("b", "p"), ("c", "q")):
-        write_study(plan, tmp_path / folder, name=name, recipe=replace(EVERYTHING, layout=Layout.FLAT))
+        recipe = replace(EVERYTHING, rest_ct=False, gated_ct=False, layout=Layout.FLAT)
+        write_study(plan, tmp_path / folder, name=name, recipe=recipe)
     assert _digest(tmp_path / "a") == _digest(tmp_path / "b")
     assert _digest(tmp_path / "a").keys().isdisjoint(_digest(tmp_path / "c"))
 
@@ -137,23 +138,19 @@ def test_times_follow_the_order_of_the_day(plan: PatientPlan, tmp_path: Path) ->
     assert times[_uid(study, Role.DOSE_REPORT)] >= times[_uid(study, Role.GATED_CT)]
 
 
-CORNERS = [corner for corner in itertools.product((True, False), repeat=4) if corner[0] or corner[1] or corner[2]]
-"""Names of phases, named correction, shared frame, rest first; with none of the first three nothing can tell."""
+CORNERS = [corner for corner in itertools.product((True, False), repeat=3) if any(corner)]
+"""CTs name their phases, nuclear images name their CT, both share a frame; with none of it nothing can tell."""
 
 
-@pytest.mark.parametrize(("names_phases", "names_correction", "shares_frame", "is_rest_first"), CORNERS)
+@pytest.mark.parametrize(("names_phases", "names_correction", "shares_frame"), CORNERS)
 @pytest.mark.usefixtures("quick")
 def test_the_stress_ct_is_chosen_whatever_tells_it(
-    plan: PatientPlan,
-    tmp_path: Path,
-    names_phases: bool,
-    names_correction: bool,
-    shares_frame: bool,
-    is_rest_first: bool,
+    plan: PatientPlan, tmp_path: Path, names_phases: bool, names_correction: bool, shares_frame: bool
 ) -> None:
+    # stress first: of two equal series the later one is taken, so that luck cannot help
     recipe = replace(
         EVERYTHING, names_phases=names_phases, names_correction=names_correction, shares_frame=shares_frame,
-        is_rest_first=is_rest_first, projections=False, uncorrected=False, layout=Layout.FLAT,
+        is_rest_first=False, projections=False, uncorrected=False, layout=Layout.FLAT,
     )  # fmt: skip
     study = write_study(plan, tmp_path, name="p", recipe=recipe, perfusion=PERFUSION)
     chosen = _chosen(tmp_path).chosen

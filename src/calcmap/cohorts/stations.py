@@ -78,7 +78,7 @@ class Station:
 
     def ctdi_vol_mgy(self, acquisition: Acquisition) -> float:
         """Return the dose index of a scan."""
-        per_mas = MGY_PER_MAS * (acquisition.kvp / 120) ** KVP_POWER
+        per_mas = MGY_PER_MAS * float((acquisition.kvp / 120) ** KVP_POWER)
         return round(per_mas * acquisition.mas / (self.pitch_of(acquisition) or 1.0), 2)
 
 

@@ -314,7 +314,7 @@ def _session(
 ) -> _Session:
     """Scan the patient as often as the recipe says."""
     station = station_of(plan.acquisition, site_name=plan.site.name)
-    recipe = recipe or draw_study_recipe(_stream(plan, "recipe"))
+    recipe = recipe or draw_study_recipe(_stream(plan, "recipe"), is_pet=station.nuclear is NuclearKind.PET)
     if station.nuclear is NuclearKind.NONE:
         recipe = replace(recipe, rest_nuclear=False, rest_ct=False, names_phases=False, capture=False)
         perfusion = None

@@ -25,6 +25,8 @@ SHARES = {
     "dose_page": 0.40,
 }
 """Share of studies with each (our choice: no published survey was found; a second or gated CT costs a second scan)."""
+UNCORRECTED_PET_SHARE = 0.25
+"""Of PET studies with pictures without correction: their makers rarely send them on (our choice)."""
 LOCALIZER_SHARES = (0.25, 0.60, 0.15)
 """None, in a series of its own, inside the attenuation CT's series."""
 FLAT_SHARE = 0.6
@@ -74,9 +76,10 @@ class StudyRecipe:
     """Of the year 2000, in which no such study was made."""
 
 
-def draw_study_recipe(rng: np.random.Generator) -> StudyRecipe:
+def draw_study_recipe(rng: np.random.Generator, *, is_pet: bool = False) -> StudyRecipe:
     """Return a random recipe; discs with a DICOMDIR are only written when asked for."""
-    chosen = {name: bool(rng.random() < share) for name, share in SHARES.items()}
+    shares = SHARES | ({"uncorrected": UNCORRECTED_PET_SHARE} if is_pet else {})
+    chosen = {name: bool(rng.random() < share) for name, share in shares.items()}
     localizer = tuple(Localizer)[int(rng.choice(len(LOCALIZER_SHARES), p=LOCALIZER_SHARES))]
     layout = Layout.FLAT if rng.random() < FLAT_SHARE else Layout.SERIES_FOLDERS
     chosen["rest_ct"] &= chosen["rest_nuclear"]

@@ -53,6 +53,11 @@ def write_directory(files: Sequence[tuple[tuple[str, ...], Dataset]], folder: Pa
     seed : str
         The UID of the file set is made from it.
 
+    Returns
+    -------
+    Path
+        The DICOMDIR.
+
     Raises
     ------
     OutputError

@@ -154,8 +154,9 @@ def _averaging(targets_mm: Float64Array, sources_mm: Float64Array) -> sparse.csr
 def attenuation_per_mm(hu_zyx: Float32Array) -> Float32Array:
     """Return linear attenuation at 140 keV by HU: straight from air to water, flatter above."""
     below, above = np.minimum(hu_zyx, 0), np.maximum(hu_zyx, 0)
-    per_mm: Float32Array = np.float32(WATER_PER_MM) * (1 + (below + np.float32(BONE_SLOPE) * above) / 1000)
-    return np.maximum(per_mm, 0)
+    per_mm: Float32Array = np.maximum(1 + (below + np.float32(BONE_SLOPE) * above) / np.float32(1000), 0)
+    per_mm *= np.float32(WATER_PER_MM)
+    return per_mm
 
 
 def picture(scene: Scene, *, camera: NuclearCamera, is_corrected: bool, rng: np.random.Generator) -> Float32Array:
@@ -243,7 +244,8 @@ def projections(
         views[index] = (uptake * _transmission(seen_map, camera.pixel_mm)).sum(axis=1)
     sigma = camera.fwhm_mm / FWHM_PER_SIGMA / camera.pixel_mm
     blurred = np.maximum(ndimage.gaussian_filter(views, (0, sigma, sigma)), 0)[:, ::-1]
-    return rng.poisson(blurred * (counts / blurred.max())).astype(np.float32)
+    counted: Float32Array = rng.poisson(blurred * (counts / blurred.max())).astype(np.float32)
+    return counted
 
 
 def _views(field_zyx: Float32Array, n_views: int) -> Iterator[tuple[float, Float32Array]]:
