@@ -1,17 +1,18 @@
-"""Spine, ribs with their cartilages, sternum and shoulders."""
+"""Ribs with their cartilages, breast bone, collar bones and lowered arms."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from calcmap.core.volume import Float64Array
-from calcmap.simulation.anatomy.person import VERTEBRA_HALF_DEPTH_MM, Person
+from calcmap.simulation.anatomy.cage import RibCage
 from calcmap.simulation.anatomy.shapes import smooth_curve
+from calcmap.simulation.anatomy.spine import Column
 from calcmap.simulation.anatomy.thorax import (
     CARTILAGE_HU,
-    CORD_HU,
     CORTEX_HU,
-    DISC_HU,
     FAT_HU,
     MUSCLE_HU,
     SKIN_HU,
@@ -20,144 +21,193 @@ from calcmap.simulation.anatomy.thorax import (
     smooth_step,
 )
 
-
-def paint_spine(thorax: Thorax, rng: np.random.Generator) -> None:
-    """Paint the vertebral column: bodies and discs, canal, arches and processes."""
-    canvas, person = thorax.canvas, thorax.person
-    spine = thorax.spine_mm
-    box = canvas.box(np.array([-45.0, spine - 30, -500]), np.array([45.0, spine + 100, 500]))
-    if box is None:
-        return
-    x, y, z = canvas.model_coordinates(box)
-    height = canvas.axes_mm_zyx[0][box[0]]
-    y = y - thorax.spine_y_mm(height).astype(np.float32)[:, None, None]
-    pitch, start = np.float32(rng.uniform(22, 26)), np.float32(rng.uniform(0, 25))
-    phase = np.abs(((z + start) / pitch) % 1 - np.float32(0.5)) * pitch  # 0 at mid body, pitch / 2 at mid disc
-    waist = 1 + np.float32(0.10) * (2 * phase / pitch) ** 2
-    ring = np.sqrt((x / (np.float32(17.5) * waist)) ** 2 + (y / (np.float32(VERTEBRA_HALF_DEPTH_MM) * waist)) ** 2)
-    ring = (ring - 1) * np.float32(15)
-    bone = np.maximum(ring, phase - (pitch / 2 - np.float32(2.6)))
-    spongy = person.bone_hu + thorax.texture(box, sd=25)
-    canvas.paint(box, ring, DISC_HU)
-    canvas.paint(box, bone, CORTEX_HU * 0.75 + 0.4 * person.bone_hu)
-    canvas.paint(box, bone + np.float32(1.6), spongy)
-    arch = np.maximum(np.sqrt((x / 1.25) ** 2 + (y - 24) ** 2) - np.float32(13), phase - np.float32(9))
-    canvas.paint(box, arch, CORTEX_HU)
-    _paint_processes(thorax, pitch=float(pitch), start=float(start))
-    canal = np.sqrt((x / 1.1) ** 2 + (y - 23) ** 2)
-    canvas.paint(box, canal - np.float32(8.5), -20.0)
-    canvas.paint(box, canal - np.float32(6.5), CORD_HU)
+N_RIBS = 12
+N_CARTILAGES = 10
+RIB_OUTSIDE_MM = 4.6
+"""Of a rib's middle from the lung."""
+RIB_DROP_MM = (38.0, 52.0, 65.0, 78.0, 90.0, 100.0, 108.0, 110.0, 106.0, 98.0, 75.0, 48.0)
+"""From a rib's head down to its front end: two to four vertebrae, as textbooks show."""
+RIB_END_DEG = (31.0, 38.0, 42.0, 44.0, 46.0, 50.0, 56.0, 63.0, 71.0, 80.0, 105.0, 132.0)
+"""Angle from the front where the bony rib ends (by eye on seven CTs)."""
+STERNAL_SHARE = (-0.30, 0.0, 0.21, 0.41, 0.59, 0.75, 0.90)
+"""Where the first seven cartilages meet the breast bone: 0 at the sternal angle, 1 at the xiphoid joint."""
+STERNUM_OUTSIDE_MM = 6.5
 
 
-def _paint_processes(thorax: Thorax, *, pitch: float, start: float) -> None:
-    low, high = thorax.canvas.axes_mm_zyx[0][[0, -1]]
-    for k in range(int((low + start) // pitch) - 1, int((high + start) // pitch) + 3):
-        z = (k + 0.5) * pitch - start
-        y = float(thorax.spine_y_mm(np.array([z]))[0])
-        lines = [([(0, y + 32, z), (0, y + 46, z - 10), (0, y + 58, z - 22)], 3.2)]
-        lines += [([(s * 12, y + 24, z + 2), (s * 24, y + 33, z + 4), (s * 33, y + 38, z + 5)], 4.5) for s in (-1, 1)]
-        for points, radius in lines:
-            curve = thorax.patient_points(np.asarray(points, dtype=np.float64))
-            thorax.canvas.paint_curve(
-                curve, np.full(3, radius), CORTEX_HU, core_hu=thorax.person.bone_hu, rim_mm=1.6, flattening=1.6
-            )
-
-
-def _cage_point(person: Person, angle: float, z_mm: float, *, outside_mm: float) -> tuple[float, float, float]:
-    """Return a point outside the rib cage's inner surface; angle 0 = back, pi = front, on the +x side."""
-    upper, lower = (float(smooth_step(np.float32(t))) for t in ((z_mm - 40) / 190, (-z_mm - 20) / 80))
-    narrowing = 1 - 0.42 * upper - 0.03 * lower
-    high = float(smooth_step(np.float32((z_mm - 30) / 190)))
-    wide, deep = person.chest_half_width_mm * narrowing, person.chest_half_depth_mm * (1 - 0.28 * high)
-    u, v = np.sin(angle), np.cos(angle)
-    side = u * u
-    level = 1 - 0.28 * side * (1 - side)
-    x, y = wide * u / level, deep * v / level
-    norm = np.hypot(x, y)
-    return float(x * (1 + outside_mm / norm)), float(y * (1 + outside_mm / norm) + 12 * high), z_mm
-
-
-def paint_ribs(thorax: Thorax, rng: np.random.Generator) -> None:
-    """Paint twelve pairs of ribs; from the front ends of those above the costal arch, cartilage to the sternum."""
-    person = thorax.person
-    pitch, first = rng.uniform(23, 26), rng.uniform(150, 170)
-    calcified = np.clip((person.age_years - 45) / 60, 0, 0.6)
-    for k in range(12):
-        z_back = first - pitch * k
-        drop = 25 + 62 * min(k / 5, 1.0)
-        end = (0.84, 0.83, 0.83, 0.82, 0.80, 0.78, 0.75, 0.72, 0.68, 0.6, 0.5, 0.42)[k] * np.pi
-        for side in (-1, 1):
-            angles = np.linspace(0.14 * np.pi, end, 26)
-            fall = ((angles - angles[0]) / (0.83 * np.pi - angles[0])) ** 1.1 * drop
-            points = [_cage_point(person, a, z_back - f, outside_mm=4.5) for a, f in zip(angles, fall, strict=True)]
-            neck = (22.0, float(thorax.spine_y_mm(np.array([z_back]))[0]) + 22, z_back + 4)
-            curve = np.array([neck, *points]) * np.array([side, 1, 1])
-            thorax.canvas.paint_curve(
-                thorax.patient_points(curve), np.full(len(curve), 3.9), CORTEX_HU,
-                core_hu=person.bone_hu * 0.9, rim_mm=1.4, flattening=1.7,
-            )  # fmt: skip
-            if k < 10:
-                _paint_cartilage(thorax, curve[-1], side=side, rank=k, calcified=calcified * rng.random())
-
-
-def _paint_cartilage(thorax: Thorax, start: Float64Array, *, side: int, rank: int, calcified: float) -> None:
-    """Paint one costal cartilage; a calcified one gets a bright shell, as old ribs have."""
-    person = thorax.person
-    rise = 6.0 if rank < 3 else 10.0 + 9.0 * (rank - 3)
-    target_x = 18.0 + (8.0 * (rank - 6) if rank > 6 else 0.0)
-    front = -person.chest_half_depth_mm - 9
-    high = float(smooth_step(np.float32((start[2] - 30) / 190)))
-    target = np.array([side * target_x, front + 0.28 * person.chest_half_depth_mm * high, start[2] + rise])
-    middle = 0.5 * (start + target) + np.array([0, -5.0, -4.0])
-    curve = thorax.patient_points(smooth_curve(np.stack([start, middle, target]), step_mm=5.0))
-    shell = CARTILAGE_HU + 700 * max(calcified - 0.08, 0)
-    thorax.canvas.paint_curve(curve, np.full(len(curve), 5.0), shell, core_hu=CARTILAGE_HU, rim_mm=1.5, flattening=1.6)
-
-
-def paint_sternum(thorax: Thorax) -> None:
-    """Paint breast bone and its handle."""
-    canvas, person = thorax.canvas, thorax.person
-    front = -person.chest_half_depth_mm - 10
-    x_half, y_half = 17.0, 5.5
-    box = canvas.box(np.array([-45.0, front - 30, -25]), np.array([45.0, front + 60, 190]))
-    if box is None:
-        return
-    x, y, z = canvas.model_coordinates(box)
-    height = canvas.axes_mm_zyx[0][box[0]].astype(np.float32)[:, None, None]
-    tilt = np.float32(0.28 * person.chest_half_depth_mm) * smooth_step((height - 30) / 190)
-    wide = np.float32(x_half) * (0.75 + 0.25 * smooth_step((height + 15) / 40) + 0.8 * smooth_step((height - 105) / 30))
-    plate = np.sqrt((x / wide) ** 4 + ((y - front - tilt) / np.float32(y_half)) ** 4) ** 0.5 - 1
-    plate = np.maximum(plate * np.float32(y_half), np.abs(z - 75) - np.float32(95))
-    canvas.paint(box, plate, CORTEX_HU * 0.8)
-    canvas.paint(box, plate + np.float32(1.5), person.bone_hu * 0.7 + thorax.texture(box, sd=20))
-
-
-def paint_shoulders(thorax: Thorax) -> None:
-    """Paint shoulder blades, collar bones and, with arms down, the upper arms."""
-    person, canvas = thorax.person, thorax.canvas
-    wide, deep = person.chest_half_width_mm, person.chest_half_depth_mm
+def paint_ribs(thorax: Thorax, cage: RibCage, column: Column) -> None:
+    """Paint twelve pairs of ribs and, from the front ends of the upper ten, cartilage to the breast bone."""
+    rng = thorax.stream("ribs")
+    calcified = float(np.clip((thorax.person.age_years - 32) / 55, 0, 1)) * rng.uniform(0.15, 1.0)
     for side in (-1, 1):
-        for step in range(7):
-            z = 25.0 + 18 * step
-            blade = np.array([
-                [side * (0.52 * wide - 2 * step), 0.98 * deep + 20, z],
-                [side * (0.86 * wide - 1 * step), 0.72 * deep + 24, z + 2],
-                [side * (1.02 * wide), 0.36 * deep + 24, z + 4],
-            ])  # fmt: skip
-            curve = thorax.patient_points(smooth_curve(blade[: 2 if step < 1 else 3], step_mm=10.0))
-            canvas.paint_curve(curve, np.full(len(curve), 2.3), 380.0, flattening=4.2)
-        collar = np.array([[side * 22.0, -0.72 * deep, 165], [side * 70, -0.7 * deep, 176], [side * 130, -10, 200]])
-        curve = thorax.patient_points(smooth_curve(collar, step_mm=8.0))
-        canvas.paint_curve(curve, np.full(len(curve), 6.0), CORTEX_HU, core_hu=person.bone_hu, rim_mm=2.0)
-        if person.has_arms_down:
-            _paint_arm(thorax, side)
+        upper: Float64Array | None = None
+        for k in range(N_RIBS):
+            curve = _rib_curve(rng, cage, column, side=side, rank=k)
+            radii = _rib_radii(rng, len(curve), rank=k, sex=thorax.person.sex)
+            thorax.canvas.paint_curve(
+                thorax.patient_points(curve), radii, CORTEX_HU, core_hu=0.85 * thorax.person.bone_hu, rim_mm=1.35,
+                flattening=1.75 if k else 1.1,
+            )  # fmt: skip
+            if k < N_CARTILAGES:
+                upper = _cartilage_curve(cage, column, curve[-1], upper, side=side, rank=k)
+                amount = min(1.0, calcified * rng.uniform(0.3, 1.5) * (2.0 if k == 0 else 1.0))
+                _paint_cartilage(thorax, rng, upper, amount)
 
 
-def _paint_arm(thorax: Thorax, side: int) -> None:
+def _rib_curve(rng: np.random.Generator, cage: RibCage, column: Column, *, side: int, rank: int) -> Float64Array:
+    """Return a rib's middle line, from its head beside the spine to its front end."""
+    head = column.thoracic_mm(rank + 1) + 9.0 + float(rng.normal(0, 1))
+    beside = np.array([20.0, 26.0, 34.0, 45.0])
+    falls = np.array([0.0, 2.0, 5.0, 8.0])
+    neck = [(x, float(cage.edge_mm(np.array([x]), head - f)[0]) + 6.0, head - f)
+            for x, f in zip(beside, falls, strict=True)]  # fmt: skip
+    first, last = 0.76 * np.pi, np.deg2rad(RIB_END_DEG[rank] + float(rng.normal(0, 1.5)))
+    angles = np.linspace(first, last, max(6, int(26 * (first - last) / 2.0)))
+    share = (first - angles) / (first - last)
+    wobble = np.cumsum(rng.normal(0, 0.5, len(angles)))
+    heights = head - 11 - (RIB_DROP_MM[rank] - 11) * share**1.12 + wobble - share * wobble[-1]
+    around = cage.points(angles, heights, outside_mm=RIB_OUTSIDE_MM)
+    curve: Float64Array = np.vstack([np.asarray(neck), around]) * np.array([side, 1, 1])
+    return curve
+
+
+def _rib_radii(rng: np.random.Generator, n: int, *, rank: int, sex: str) -> Float64Array:
+    """Return half the thickness along a rib: neck, thick angle, thinner side, broad front end."""
+    along = np.linspace(0, 1, n)
+    base = (3.75 if sex == "M" else 3.35) * (0.9 if rank > 9 else 1.0)
+    shape = 0.92 + 0.14 * np.exp(-(((along - 0.22) / 0.12) ** 2)) + 0.16 * smooth_step((along - 0.85) / 0.15)
+    ripple = 1 + 0.05 * np.convolve(rng.normal(0, 1, n + 2), np.full(3, 1 / np.sqrt(3)), mode="valid")
+    radii: Float64Array = base * shape * ripple
+    return radii
+
+
+@dataclass(frozen=True)
+class _Sternum:
+    """Heights of the breast bone's joints."""
+
+    notch_mm: float
+    angle_mm: float
+    xiphoid_mm: float
+
+
+def _sternum(column: Column) -> _Sternum:
+    return _Sternum(column.thoracic_mm(2.6), column.thoracic_mm(4.5), column.thoracic_mm(9.4))
+
+
+def _cartilage_curve(
+    cage: RibCage, column: Column, start: Float64Array, upper: Float64Array | None, *, side: int, rank: int
+) -> Float64Array:
+    """Return a cartilage's middle line from the rib's end to the breast bone, or to the cartilage above it."""
+    bone = _sternum(column)
+    if rank < len(STERNAL_SHARE) or upper is None:
+        height = bone.angle_mm - STERNAL_SHARE[rank] * (bone.angle_mm - bone.xiphoid_mm)
+        reach = 21.0 if rank == 0 else 17.0 - 4.0 * (rank == 6)
+        target = _on_wall(cage, side * reach, height, outside_mm=STERNUM_OUTSIDE_MM)
+    else:
+        target = upper[len(upper) // 2] - np.array([0, 0, 9.0])
+    # lower cartilages go on downwards with their rib before they turn up
+    sag = float(np.clip(0.22 * (target[2] - start[2]) - 2, 0, 14))
+    share = np.linspace(0, 1, 9)
+    angle = [np.arctan2(p[0], -(p[1] - _center_y(cage, p[2]))) for p in (start, target)]
+    angles = angle[0] + (angle[1] - angle[0]) * share
+    rise = start[2] + (target[2] - start[2]) * share**1.35 - sag * np.sin(np.pi * share) * (1 - share)
+    curve = cage.points(angles, rise, outside_mm=RIB_OUTSIDE_MM + (STERNUM_OUTSIDE_MM - RIB_OUTSIDE_MM) * share)
+    curve[0] = start
+    return curve
+
+
+def _center_y(cage: RibCage, z_mm: float) -> float:
+    return 0.5 * (cage.front_mm(float(z_mm)) + cage.back_mm(float(z_mm)))
+
+
+def _on_wall(cage: RibCage, x_mm: float, z_mm: float, *, outside_mm: float) -> Float64Array:
+    """Return the point of the front wall at a distance from the middle."""
+    angle = np.arctan2(x_mm, _center_y(cage, z_mm) - cage.front_mm(z_mm))
+    point: Float64Array = cage.points(np.array([angle]), np.array([z_mm]), outside_mm=outside_mm)[0]
+    return point
+
+
+def _paint_cartilage(thorax: Thorax, rng: np.random.Generator, curve: Float64Array, amount: float) -> None:
+    """Paint one cartilage: mottled, calcified at the rim in men and in the middle in women.
+
+    ``amount``, 0 to 1, is the share of its length that is calcified.
+    """
+    canvas, person = thorax.canvas, thorax.person
+    points = thorax.patient_points(smooth_curve(curve, step_mm=7.0))
+    radii = np.linspace(5.3, 4.6, len(points)) * (1.0 if person.sex == "M" else 0.9)
+    pieces = canvas.segments(points, radii, flattening=1.35)
+    base = CARTILAGE_HU - 32 + 0.35 * min(person.age_years, 80)
+    is_rim = person.sex == "M" or rng.random() < 0.25
+    drawn = rng.random(len(points)) + 0.35 * np.linspace(-1, 1, len(points))
+    density = float(rng.uniform(150, 520))
+    for box, distance in pieces:
+        canvas.paint(box, distance, base + thorax.texture(box, sd=11))
+    for (box, distance), luck in zip(pieces, drawn, strict=False):
+        if luck < amount * 1.2 - 0.12:
+            chalk = np.clip(thorax.texture(box, sd=1.0) * 0.8 + np.float32(0.5), 0, 1.3)
+            reach = np.abs(distance + 1.1) - 1.0 if is_rim else distance + 2.9
+            canvas.paint(box, np.maximum(reach, distance), base + density * chalk)
+
+
+def paint_sternum(thorax: Thorax, cage: RibCage, column: Column) -> None:
+    """Paint manubrium, body and xiphoid of the breast bone, with the joints between them."""
+    canvas, person = thorax.canvas, thorax.person
+    bone = _sternum(column)
+    tip = bone.xiphoid_mm - float(thorax.stream("sternum").uniform(18, 42))
+    front = -person.chest_half_depth_mm
+    box = canvas.box(np.array([-40.0, front - 40, tip]), np.array([40.0, front + 90, bone.notch_mm]))
+    if box is None:
+        return
+    size = 1.0 if person.sex == "M" else 0.9
+    for plane in canvas.planes(box):
+        z = float(canvas.axes_mm_zyx[0][plane[0]][0])
+        wide, thick, gap = (size * v for v in _sternal_size(bone, z, tip))
+        x, y, _ = canvas.model_coordinates(plane)
+        middle = np.float32(cage.front_mm(z) - STERNUM_OUTSIDE_MM) + x * x * np.float32(0.004)
+        level = (np.abs(x) / wide) ** 3.5 + (np.abs(y - middle) / thick) ** 3.5
+        plate = (level ** np.float32(1 / 3.5) - 1) * np.float32(thick)
+        plate = np.maximum(plate, np.float32(gap))
+        canvas.paint(plane, plate, 0.72 * CORTEX_HU)
+        canvas.paint(plane, plate + np.float32(1.4), 0.72 * person.bone_hu + thorax.texture(plane, sd=22))
+
+
+def _sternal_size(bone: _Sternum, z_mm: float, tip_mm: float) -> tuple[float, float, float]:
+    """Return half width and half thickness of the breast bone, and the distance into a joint (mm, inside positive)."""
+    gap = max(1.6 - abs(z_mm - bone.angle_mm), 1.2 - abs(z_mm - bone.xiphoid_mm), tip_mm - z_mm, z_mm - bone.notch_mm)
+    if z_mm > bone.angle_mm:
+        share = (z_mm - bone.angle_mm) / (bone.notch_mm - bone.angle_mm)
+        return 18.0 + 13.0 * min(1.0, 1.3 * share), 6.6, gap
+    if z_mm > bone.xiphoid_mm:
+        share = (bone.angle_mm - z_mm) / (bone.angle_mm - bone.xiphoid_mm)
+        return 15.0 + 6.0 * np.sin(np.pi * share**1.6) - 2.0 * share, 5.2, gap
+    return 9.0 - 5.0 * (bone.xiphoid_mm - z_mm) / max(bone.xiphoid_mm - tip_mm, 1.0), 3.0, gap
+
+
+def paint_collar_bones(thorax: Thorax, cage: RibCage, column: Column) -> None:
+    """Paint the collar bones; raised arms lift their outer ends."""
     person, canvas = thorax.person, thorax.canvas
-    x = side * (person.chest_half_width_mm + WALL_MM + person.fat_mm + person.muscle_mm + 48)
-    line = thorax.patient_points(np.array([[x, 20.0, -400], [x, 15.0, 0], [x * 0.95, 5.0, 300]]))
-    radius = 38 + 0.5 * person.fat_mm
-    for size, hu in ((radius, SKIN_HU), (radius - 2, FAT_HU), (radius - 0.5 * person.fat_mm - 3, MUSCLE_HU)):
-        canvas.paint_curve(line, np.full(3, size), hu)
-    canvas.paint_curve(line, np.full(3, 11.0), CORTEX_HU + 300, core_hu=20.0, rim_mm=4.0)
+    top = _sternum(column).notch_mm
+    front = cage.front_mm(top)
+    lift = 8.0 if person.has_arms_down else 32.0
+    wide = person.chest_half_width_mm
+    for side in (-1, 1):
+        line = np.array([
+            [side * 23.0, front - 7, top + 1], [side * 0.42 * wide, front - 6, top + 0.3 * lift],
+            [side * 0.75 * wide, front + 22, top + 0.75 * lift], [side * 1.08 * wide, front + 48, top + lift],
+        ])  # fmt: skip
+        curve = thorax.patient_points(smooth_curve(line, step_mm=8.0))
+        radii = np.interp(np.linspace(0, 1, len(curve)), (0, 0.15, 0.5, 1), (10.5, 7.0, 5.2, 6.0))
+        canvas.paint_curve(curve, radii, CORTEX_HU, core_hu=0.9 * person.bone_hu, rim_mm=2.0)
+
+
+def paint_arms(thorax: Thorax) -> None:
+    """Paint lowered arms beside the chest; whatever is painted next lies over them."""
+    person, canvas = thorax.person, thorax.canvas
+    if not person.has_arms_down:
+        return
+    radius = 36 + 0.4 * person.fat_mm
+    for side in (-1, 1):
+        x = side * (person.chest_half_width_mm + 1.5 * WALL_MM + 1.1 * person.fat_mm + person.muscle_mm + radius)
+        line = thorax.patient_points(np.array([[x, 22.0, -400], [x, 16.0, 0], [x * 0.94, 8.0, 175]]))
+        for size, hu in ((radius, SKIN_HU), (radius - 2, FAT_HU), (radius - 0.4 * person.fat_mm - 3, MUSCLE_HU)):
+            canvas.paint_curve(line, np.full(3, size), hu)
+        canvas.paint_curve(line, np.full(3, 11.0), CORTEX_HU + 300, core_hu=20.0, rim_mm=4.0)

@@ -6,12 +6,14 @@ import numpy as np
 
 from calcmap.core.volume import Float32Array
 from calcmap.simulation.anatomy.abdomen import paint_abdomen
-from calcmap.simulation.anatomy.bones import paint_ribs, paint_shoulders, paint_spine, paint_sternum
-from calcmap.simulation.anatomy.cardiac import heart_field, heart_share, paint_heart
-from calcmap.simulation.anatomy.lungs import paint_airways, paint_lung_vessels, paint_lungs
+from calcmap.simulation.anatomy.bones import paint_arms, paint_collar_bones, paint_ribs, paint_sternum
+from calcmap.simulation.anatomy.cardiac import confined, heart_field, heart_share, paint_heart
+from calcmap.simulation.anatomy.lung_vessels import paint_lung_vessels
+from calcmap.simulation.anatomy.lungs import draw_lungs, paint_airways, paint_lungs, paint_scars
 from calcmap.simulation.anatomy.mediastinum import paint_great_vessels, paint_mediastinum
+from calcmap.simulation.anatomy.spine import draw_column, paint_spine
 from calcmap.simulation.anatomy.thorax import Thorax
-from calcmap.simulation.anatomy.wall import paint_wall
+from calcmap.simulation.anatomy.wall import draw_wall, paint_wall
 
 
 def paint_thorax(thorax: Thorax) -> Float32Array:
@@ -23,18 +25,22 @@ def paint_thorax(thorax: Thorax) -> Float32Array:
         Share of each canvas voxel inside the labelled heart, 0 to 1.
     """
     heart = heart_field(thorax)
+    wall, column, lungs = draw_wall(thorax), draw_column(thorax), draw_lungs(thorax)
+    paint_arms(thorax)
     cavity = np.empty_like(thorax.canvas.hu)
     for plane in thorax.canvas.planes(thorax.canvas.whole):
-        cavity[plane] = paint_wall(thorax, plane)
-        paint_lungs(thorax, plane, cavity[plane])
-    paint_lung_vessels(thorax, thorax.stream("lung_vessels"))
-    paint_abdomen(thorax, cavity, thorax.stream("abdomen"))
+        cavity[plane] = paint_wall(thorax, wall, plane)
+        paint_lungs(thorax, lungs, wall.cage, plane, cavity[plane])
+    heart = confined(heart, cavity)
+    paint_lung_vessels(thorax, wall.cage, lungs.fissures)
+    paint_scars(thorax, wall.cage)
     paint_mediastinum(thorax, cavity, heart)
-    paint_great_vessels(thorax, thorax.stream("great_vessels"))
+    paint_abdomen(thorax, cavity, thorax.stream("abdomen"))
     paint_heart(thorax, heart)
+    paint_great_vessels(thorax, thorax.stream("great_vessels"))
     paint_airways(thorax)
-    paint_spine(thorax, thorax.stream("spine"))
-    paint_ribs(thorax, thorax.stream("ribs"))
-    paint_sternum(thorax)
-    paint_shoulders(thorax)
+    paint_spine(thorax, column)
+    paint_ribs(thorax, wall.cage, column)
+    paint_sternum(thorax, wall.cage, column)
+    paint_collar_bones(thorax, wall.cage, column)
     return heart_share(thorax, heart)

@@ -1,53 +1,129 @@
-"""Lungs with their vessels and airways."""
+"""Lung tissue, fissures, airways and what age and smoke leave behind."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy import ndimage
 
 from calcmap.core.volume import Float32Array, Float64Array
-from calcmap.simulation.anatomy.person import Person
+from calcmap.simulation.anatomy.cage import RibCage
+from calcmap.simulation.anatomy.heart import LEFT_PULMONARY_ARTERY, RIGHT_PULMONARY_ARTERY
 from calcmap.simulation.anatomy.shapes import Box, smooth_curve
-from calcmap.simulation.anatomy.thorax import Anatomy, Thorax
+from calcmap.simulation.anatomy.thorax import TILE, Anatomy, Thorax, heart_floor_mm
+
+FRONT_TO_BACK_HU = 32.0
+"""Half the rise of the density from front to back, lying down (our choice within what is published)."""
+EMPHYSEMA_SHARE = 0.18
+EMPHYSEMA_HU = -965.0
+FISSURE_HU = 110.0
+"""What a fissure adds where it lies square to the slice (our choice, by eye)."""
+UPPER_BRANCH_SHARE = 0.6
+"""Of the pulmonary arteries' length, to where the upper lobe's branch leaves (our choice)."""
+AIRWAY_WALL_HU = 10.0
+AIRWAY_AIR_HU = -975.0
 
 
-def paint_lungs(thorax: Thorax, plane: Box, cavity: Float32Array) -> None:
+@dataclass(frozen=True)
+class Fissures:
+    """The oblique fissures rise to the back as ``z = height + slope * y``; the right lung has a level one as well."""
+
+    height_mm: tuple[float, float]
+    """Right, left."""
+    slope: float
+    level_mm: float
+
+    def oblique_mm(self, x: Float32Array, y: Float32Array) -> Float32Array:
+        """Return the height of the oblique fissure of the lung on x's side."""
+        right, left = (np.float32(h) for h in self.height_mm)
+        bowl = (np.abs(x) - np.float32(70)) ** 2 * np.float32(0.002)
+        height: Float32Array = np.where(x < 0, right, left) + np.float32(self.slope) * y - bowl
+        return height
+
+
+@dataclass(frozen=True)
+class Lungs:
+    """One patient's lung tissue."""
+
+    fissures: Fissures
+    mottle_zyx: Float32Array
+    """Periodic noise of SD 1 with patches of about a centimetre."""
+    mottle_hu: float
+    emphysema: float
+    """0 none, 1 severe."""
+    dependent_hu: float
+    """Added just inside the rear pleura."""
+
+
+def draw_lungs(thorax: Thorax) -> Lungs:
+    """Return a thorax's lung tissue."""
+    rng, person = thorax.stream("lungs"), thorax.person
+    mottle = ndimage.gaussian_filter(thorax.tile_zyx, 2.2, mode="wrap")
+    age = float(np.clip((person.age_years - 40) / 45, 0, 1))
+    right = float(rng.normal(10, 8))
+    return Lungs(
+        fissures=Fissures((right, right + float(rng.normal(3, 5))), float(rng.uniform(0.75, 1.05)),
+                          float(rng.normal(32, 7))),
+        mottle_zyx=(mottle / mottle.std()).astype(np.float32),
+        mottle_hu=float(rng.uniform(5, 12)),
+        emphysema=float(rng.uniform(0.2, 1.0)) * age if rng.random() < EMPHYSEMA_SHARE else 0.06 * age,
+        dependent_hu=float(rng.gamma(1.5, 45)),
+    )  # fmt: skip
+
+
+def paint_lungs(thorax: Thorax, lungs: Lungs, cage: RibCage, plane: Box, cavity: Float32Array) -> None:
     """Paint the lungs' tissue in one slice."""
-    canvas, person = thorax.canvas, thorax.person
-    x, y, _ = canvas.model_coordinates(plane)
-    dependent = np.clip(y / np.float32(person.chest_half_depth_mm), -1, 1) * np.float32(35)
-    hu = np.float32(person.lung_hu) + dependent + thorax.texture(plane, sd=14)
-    spine = np.float32(thorax.spine_y_mm(canvas.axes_mm_zyx[0][plane[0]])[0])
-    # beside the spine, rib necks and muscles keep the lung out of the corner
-    corner = (y - spine - 14 - np.maximum(np.abs(x) - 18, 0) * np.float32(0.95)) * np.float32(0.72)
-    canvas.paint(plane, np.maximum(cavity + np.float32(1.0), corner), hu)
+    canvas = thorax.canvas
+    height = float(canvas.axes_mm_zyx[0][plane[0]][0])
+    view, inner = canvas.hu[plane], np.flatnonzero(cavity < canvas.step_mm)
+    if len(inner) == 0:
+        return
+    x, y, z = (axis.ravel()[inner] for axis in canvas.model_coordinates(plane))
+    steps = np.arange(0, 200, 0.5)
+    edge = cage.edge_mm(steps, height).astype(np.float32)
+    behind = edge[np.minimum(np.abs(x) * 2, len(edge) - 1).astype(np.int32)] - y
+    outside = np.maximum(cavity.ravel()[inner] + np.float32(1.0), behind * np.float32(-0.75))
+    hu = _tissue_hu(thorax, lungs, plane, inner, (x, y, z), behind)
+    flat = view.ravel()
+    flat[inner] += canvas.coverage(outside) * (hu - flat[inner])
+    canvas.hu[plane] = flat.reshape(view.shape)
 
 
-def paint_lung_vessels(thorax: Thorax, rng: np.random.Generator) -> None:
-    """Paint vessels that branch from each hilum outwards and taper."""
-    curves, radii = [], []
-    for side, hilum_x in ((-1, -44.0), (1, 48.0)):
-        for _ in range(int(rng.integers(55, 85))):
-            curve = _lung_vessel(thorax.person, rng, side=side, hilum_x=hilum_x)
-            curves.append(curve)
-            radii.append(np.linspace(rng.uniform(1.6, 4.2), 0.6, len(curve)))
-    bent = thorax.patient_points(np.vstack(curves))
-    ends = np.cumsum([len(curve) for curve in curves])
-    for curve, radius in zip(np.split(bent, ends[:-1]), radii, strict=True):
-        thorax.canvas.paint_curve(curve, radius, thorax.person.blood_hu)
+def _tissue_hu(
+    thorax: Thorax,
+    lungs: Lungs,
+    plane: Box,
+    inner: np.ndarray[tuple[int], np.dtype[np.intp]],
+    xyz: tuple[Float32Array, Float32Array, Float32Array],
+    behind: Float32Array,
+) -> Float32Array:
+    """Return the HU of lung voxels, given by their place in a slice."""  # fmt: skip
+    person = thorax.person
+    x, y, z = xyz
+    index = [np.arange(n)[part] % TILE for n, part in zip(thorax.canvas.hu.shape, plane, strict=True)]
+    mottle = lungs.mottle_zyx[np.ix_(*index)].ravel()[inner]
+    grain = thorax.tile_zyx[np.ix_(*index)].ravel()[inner]
+    slope = np.clip(y / np.float32(person.chest_half_depth_mm), -1, 1)
+    hu = np.float32(person.lung_hu) + FRONT_TO_BACK_HU * slope + 10 * grain + lungs.mottle_hu * mottle
+    hu = hu - np.clip(z, -80, 160) * np.float32(0.08)
+    hu += lungs.dependent_hu * np.clip(1 - behind / np.float32(14), 0, 1) ** 2
+    if lungs.emphysema > 0:
+        upper = np.clip((z + 90) / 200, 0.15, 1) * np.float32(lungs.emphysema)
+        hole = np.clip(mottle + np.float32(2.2) * upper - np.float32(1.9), 0, 1)
+        hu += hole * (EMPHYSEMA_HU - hu)
+    hu += _fissure_hu(lungs.fissures, x, y, z)
+    tissue: Float32Array = hu.astype(np.float32)
+    return tissue
 
 
-def _lung_vessel(person: Person, rng: np.random.Generator, *, side: int, hilum_x: float) -> Float64Array:
-    hilum_y = person.heart_center_mm[1] + 34 * person.heart_scale_xyz[1]
-    reach = rng.uniform(0.35, 0.95)
-    angle = rng.uniform(-1.45, 1.45)
-    end = np.array([
-        side * (55 + reach * (person.chest_half_width_mm - 62) * abs(np.cos(angle))),
-        hilum_y + reach * person.chest_half_depth_mm * np.sin(angle) * 0.85,
-        rng.uniform(-75, 110),
-    ])  # fmt: skip
-    start = np.array([hilum_x, hilum_y, 25.0 + np.clip(end[2] * 0.5, -35, 45)]) + rng.normal(0, 4, 3)
-    middle = start + (end - start) * rng.uniform(0.35, 0.6) + rng.normal(0, 9, 3)
-    return smooth_curve(np.stack([start, middle, end]), step_mm=7.0)
+def _fissure_hu(fissures: Fissures, x: Float32Array, y: Float32Array, z: Float32Array) -> Float32Array:
+    above = z - fissures.oblique_mm(x, y)
+    sheet = np.clip(1.3 - np.abs(above) * np.float32(1 / np.hypot(1, fissures.slope)), 0, 1)
+    level = z - np.float32(fissures.level_mm) - np.float32(0.12) * (x + 70)
+    right = np.clip(1.1 - np.abs(level), 0, 1) * ((x < 0) & (above > 0))
+    added: Float32Array = (np.float32(FISSURE_HU) * np.maximum(sheet, 0.8 * right)).astype(np.float32)
+    return added
 
 
 def airway_curves(anatomy: Anatomy) -> tuple[tuple[Float64Array, Float64Array], ...]:
@@ -55,13 +131,24 @@ def airway_curves(anatomy: Anatomy) -> tuple[tuple[Float64Array, Float64Array], 
     scale = anatomy.person.heart_scale_xyz
     carina = np.array([0.0, anatomy.spine_mm - 34, 66 * scale[2]])
     y = carina[1]
-    # the lower lobes' bronchi pass behind the left atrium
-    behind = max(y + 18, anatomy.person.heart_center_mm[1] + 50 * scale[1])
-    trachea = np.array([[0, anatomy.spine_mm - 36, 330.0], [0, y - 2, carina[2] + 60], carina])
-    right = np.array([carina, [-20, y + 3, carina[2] - 16], [-38, y + 6, carina[2] - 32], [-50, behind, 4]])
-    left = np.array([carina, [22, y + 4, carina[2] - 16], [44, y + 10, carina[2] - 28], [54, behind, 4]])
-    upper = np.array([[-26, y + 3, carina[2] - 20], [-50, y, carina[2] - 8], [-66, y - 8, carina[2] + 10]])
-    lines = ((trachea, (8.5, 8.5)), (right, (7, 3)), (left, (6.5, 3)), (upper, (4.5, 2.5)))
+    neck = float(anatomy.spine_y_mm(np.array([260.0]))[0]) - 30
+    trachea = np.array([[0, neck, 260.0], [1, 0.5 * (neck + y), carina[2] + 70], carina])
+    # the lower lobes' bronchi run on the inner and rear side of the arteries
+    (_, right_low), (_, left_low) = (_hilar(anatomy, name) for name in ("right", "left"))
+    right_mid, left_mid = (0.5 * (np.array([side * 30, y + 5, carina[2] - 24]) + low)
+                           for side, low in ((-1, right_low), (1, left_low)))  # fmt: skip
+    right = np.array([carina, [-18, y + 3, carina[2] - 15], right_mid, right_low + np.array([9, 6, 0])])
+    left = np.array([carina, [20, y + 4, carina[2] - 14], left_mid, left_low + np.array([-9, 6, 0])])
+    upper = np.array([right[1] + (-6, 0, -3), _hilar(anatomy, "right")[0] + (-4, 6, 8)])
+    upper = np.vstack([upper, upper[-1] + (-18, -4, 14)])
+    left_upper = np.array([left[2], left[2] + (14, -12, 0), left[2] + (30, -20, 10)])
+    lines = (
+        (trachea, (8.5, 8.5)),
+        (right, (7, 3.2)),
+        (left, (6.5, 3.2)),
+        (upper, (4.5, 2.5)),
+        (left_upper, (4.2, 2.4)),
+    )
     curves = []
     for points, (start, end) in lines:
         curve = smooth_curve(points.astype(np.float64), step_mm=6.0)
@@ -69,7 +156,35 @@ def airway_curves(anatomy: Anatomy) -> tuple[tuple[Float64Array, Float64Array], 
     return tuple(curves)
 
 
+def _hilar(anatomy: Anatomy, side: str) -> tuple[Float64Array, Float64Array]:
+    """Return where a lung's artery gives its upper branch, and where it ends."""
+    artery = RIGHT_PULMONARY_ARTERY if side == "right" else LEFT_PULMONARY_ARTERY
+    points = anatomy.frame.from_reference(artery.points_mm)
+    return points[int(UPPER_BRANCH_SHARE * (len(points) - 1))], points[-1]
+
+
 def paint_airways(thorax: Thorax) -> None:
-    """Paint trachea and large bronchi with their walls."""
-    for curve, radii in airway_curves(thorax):
-        thorax.canvas.paint_curve(thorax.patient_points(curve), radii + 1.2, 10.0, core_hu=-970.0, rim_mm=1.2)
+    """Paint trachea and large bronchi: all walls first, so that air runs on through the branchings."""
+    bent = [(thorax.patient_points(curve), radii) for curve, radii in airway_curves(thorax)]
+    for curve, radii in bent:
+        thorax.canvas.paint_curve(curve, radii + 1.2, AIRWAY_WALL_HU)
+    for curve, radii in bent:
+        thorax.canvas.paint_curve(curve, radii, AIRWAY_AIR_HU)
+
+
+def paint_scars(thorax: Thorax, cage: RibCage) -> None:
+    """Paint scars and plates of collapsed lung: thin strands above the diaphragm and at the tops."""
+    rng, person = thorax.stream("scars"), thorax.person
+    floor = heart_floor_mm(person)
+    for _ in range(int(rng.poisson(person.age_years / 30))):
+        is_low = rng.random() < 0.7
+        z = floor + rng.uniform(0, 30) if is_low else cage.cupola_mm - rng.uniform(15, 50)
+        side, angle = rng.choice((-1, 1)), rng.uniform(0.3, 2.6)
+        start = cage.points(np.array([side * angle]), np.array([z]), outside_mm=-float(rng.uniform(2, 25)))[0]
+        along = np.array([-start[0], -start[1], 0]) / max(np.hypot(start[0], start[1]), 1.0)
+        along = along + rng.normal(0, 0.5, 3) * [1, 1, 0.3]
+        line = start + np.linspace(0, rng.uniform(12, 45), 5)[:, None] * along + rng.normal(0, 1.2, (5, 3))
+        thorax.canvas.paint_curve(
+            thorax.patient_points(line), np.linspace(rng.uniform(0.7, 1.6), 0.4, 5), float(rng.uniform(-350, 10)),
+            flattening=float(rng.uniform(0.8, 1.6)),
+        )  # fmt: skip

@@ -17,6 +17,8 @@ from calcmap.core.volume import Float32Array, Float64Array
 Coordinates = tuple[Float32Array, Float32Array, Float32Array]
 FloatArray = NDArray[np.floating]
 Box = tuple[slice, slice, slice]
+N_UNBENDING_STEPS = 3
+"""Fixed-point steps of `Canvas.unbent`; each shrinks the error by the bending's gradient (< 0.3)."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,9 @@ def frame_along(axis: Float64Array) -> Float64Array:
     return np.stack([first, second, np.cross(first, second)])
 
 
-def smooth_union(first: Float32Array, second: Float32Array, *, blend_mm: float) -> Float32Array:
+def smooth_union(first: Float32Array, second: Float32Array, *, blend_mm: float | Float32Array) -> Float32Array:
     """Return the union of two bodies whose seam is filled over about ``blend_mm``."""
-    k = np.float32(blend_mm)
+    k = np.asarray(blend_mm, dtype=np.float32)
     overlap = np.maximum(k - np.abs(first - second), np.float32(0)) / k
     union: Float32Array = np.minimum(first, second) - overlap * overlap * k * np.float32(0.25)
     return union
@@ -192,6 +194,22 @@ class Canvas:
         z, y, x = (axis[part].astype(np.float32) for axis, part in zip(self.axes_mm_zyx, box, strict=True))
         return x[None, None, :], y[None, :, None], z[:, None, None]
 
+    def unbent(self, points_mm: Float64Array) -> Float64Array:
+        """Return patient coordinates of model points (n, 3), to about half a voxel: enough for thousands of twigs.
+
+        Points beyond the grid are shifted like its nearest voxel.
+        """
+        axes = self.axes_mm_zyx[::-1]
+        steps = np.array(self.step_mm_zyx[::-1])
+        origin, last = np.array([axis[0] for axis in axes]), np.array([len(axis) - 1 for axis in axes])
+        patient = points_mm
+        for _ in range(N_UNBENDING_STEPS):
+            x, y, z = np.clip(np.rint((patient - origin) / steps), 0, last).astype(np.intp).T
+            bent = np.stack([field[z, y, x] for field in self.warped_xyz], axis=1)
+            own = np.stack([axis[k] for axis, k in zip(axes, (x, y, z), strict=True)], axis=1)
+            patient = points_mm - (bent - own)
+        return patient
+
     def coverage(self, distance_mm: FloatArray) -> Float32Array:
         """Return the share of each voxel inside a body, 0 to 1."""
         share: Float32Array = np.clip(np.float32(0.5) - distance_mm / np.float32(self.step_mm), 0, 1, dtype=np.float32)
@@ -222,23 +240,24 @@ class Canvas:
 
         ``core_hu`` fills what lies deeper than ``rim_mm``: marrow inside cortex, air inside an airway wall.
         """  # fmt: skip
-        segments = self._segment_distances(points_mm, radii_mm, flattening=flattening)
-        for box, distance in segments:
+        pieces = self.segments(points_mm, radii_mm, flattening=flattening)
+        for box, distance in pieces:
             self.paint(box, distance, hu)
         if core_hu is not None:
-            for box, distance in segments:
+            for box, distance in pieces:
                 self.paint(box, distance + np.float32(rim_mm), core_hu)
 
-    def _segment_distances(
+    def segments(
         self, points_mm: Float64Array, radii_mm: Float64Array, *, flattening: float
     ) -> list[tuple[Box, Float32Array]]:
+        """Return each segment of a thin tube in *patient* coordinates: its box and the signed distance in it."""
         tall = np.array([1.0, 1.0, flattening])
-        segments = []
+        pieces = []
         for k in range(len(points_mm) - 1):
             ends, radii = points_mm[k : k + 2], radii_mm[k : k + 2]
             reach = radii.max() * tall
             box = self.box(ends.min(axis=0) - reach, ends.max(axis=0) + reach, margin_mm=0.0)
             if box is not None:
                 xyz = self.patient_coordinates(box)
-                segments.append((box, _cone_distance_mm(xyz, ends, radii, flattening=flattening)))
-        return segments
+                pieces.append((box, _cone_distance_mm(xyz, ends, radii, flattening=flattening)))
+        return pieces
