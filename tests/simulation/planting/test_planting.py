@@ -84,7 +84,9 @@ def test_the_score_stays_in_the_drawn_category(
 
 
 def test_a_zero_score_can_come_with_much_noncoronary_calcium(phantom: tuple[Volume, Labels]) -> None:
-    recipe = PlantingRecipe(category_weights=(1, 0, 0, 0), p_no_noncoronary=0, p_root=1, p_motion=0)
+    recipe = PlantingRecipe(
+        category_weights=(1, 0, 0, 0), p_no_noncoronary=0, p_heavy_noncoronary=1, p_root=1, p_motion=0
+    )
     scan = plant_calcium(*phantom, recipe=recipe, rng=np.random.default_rng(4))
     assert scan.agatston == 0
     assert not (scan.labels.labels_zyx == Label.CORONARY).any()

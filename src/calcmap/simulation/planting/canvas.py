@@ -79,6 +79,14 @@ class Canvas:
         self.added[kind][here] += sign * rendered.added_hu_zyx[there]
         self._score(here[0].start, here[0].stop)
 
+    def covered_share(self, rendered: RenderedPlaque, kind: CalciumClass) -> float:
+        """Return the share of a plaque's own bright voxels that calcium planted before has already made bright."""
+        here, there = self._overlap(rendered)
+        is_core = rendered.added_hu_zyx[there] >= CORE_HU
+        if not is_core.any():
+            return 0.0
+        return float((self.added[kind][here][is_core] >= CORE_HU).mean())
+
     def add_decoys(self, n: int, rng: np.random.Generator) -> None:
         """Raise short streaks and clusters in the heart to 130 to 180 HU, in one slice each."""
         soft = ndimage.uniform_filter(self.hu_zyx, (1, 5, 5))
@@ -220,9 +228,11 @@ def slice_agatston(hu_yx: Int16Array, is_calcium_yx: BoolArray, spacing_mm_zyx: 
     components, n = ndimage.label(is_calcium_yx & (hu_yx >= CALCIUM_HU), np.ones((3, 3)))
     if n == 0:
         return 0.0
-    index = np.arange(1, n + 1)
-    pixels = np.bincount(components.ravel(), minlength=n + 1)[1:]
-    weight = np.digitize(ndimage.maximum(hu_yx, components, index), (130, 200, 300, 400))
+    lesion = components[components > 0]
+    pixels = np.bincount(lesion, minlength=n + 1)[1:]
+    peaks = np.zeros(n + 1, dtype=hu_yx.dtype)
+    np.maximum.at(peaks, lesion, hu_yx[components > 0])
+    weight = np.digitize(peaks[1:], (130, 200, 300, 400))
     is_counted = pixels >= max(1, round(1.0 / area_mm2))
     return float((pixels * weight * is_counted).sum() * area_mm2 * spacing_mm_zyx[0] / 3.0)
 

@@ -39,12 +39,14 @@ from calcmap.simulation.scanner.imaging import calcium_factor
 
 SCORE_RANGES = ((0.0, 0.0), (2.0, 100.0), (101.0, 400.0), (401.0, 2500.0))
 """Agatston scores aimed at by category (Miller et al. 2023); 2 rather than 1 so that one pixel counts."""
-MAX_DRAWS = 120
+MAX_DRAWS = 160
 GROWTH = 1.02
 """Plaques grow from draw to draw, so that a score that small ones cannot reach is reached at last."""
 KEEP_LOST = 0.1
 """Share kept of the plaques that blur away: the faint stains below 130 HU that scans without a score also have."""
-FOCI_MEAN = (1.5, 5.0, 14.0)
+MAX_COVERED = 0.35
+"""A plaque that would lie mostly on calcium planted before is drawn again: matter does not pile up."""
+FOCI_MEAN = (2.0, 7.0, 18.0)
 """Mean number of further diseased places in categories 1 to 3 (our choice)."""
 FOCUS_TRIES = 6
 """Diseased places drawn for each focus; the most believable of them is taken."""
@@ -340,6 +342,8 @@ def _plant_coronary(
         place, around = foci[rng.integers(len(foci))]
         drawn = draw_coronary(traces, rng, place=place, around=around, median_volume_mm3=median_mm3)
         rendered = canvas.render(drawn, motion)
+        if canvas.covered_share(rendered, CalciumClass.CORONARY) > MAX_COVERED:
+            continue
         before = canvas.agatston
         canvas.add(rendered, CalciumClass.CORONARY)
         is_lost = canvas.agatston <= before

@@ -78,7 +78,7 @@ MOTION_MM = {
 }
 """In-plane excursion of a beat; the order RCA > LCx > LM > LAD is Mao 2000's, the ranges ours (FACTS 8.4)."""
 
-PEAK_HU = (200.0, 1600.0)
+PEAK_HU = (200.0, 1400.0)
 PEAK_MEDIAN_HU, PEAK_LOG_SD = 560.0, 0.5
 CORONARY_VOLUME_LOG_SD = 1.1
 CORONARY_VOLUME_LIMITS_MM3 = (0.4, 120.0)
@@ -248,7 +248,7 @@ def draw_motion(rng: np.random.Generator, *, is_moving: bool) -> dict[Place, Car
     """Return how each place moves in one scan: one heart beat, turn and table for all, own direction and reach each."""
     period_s, rotation_s = float(rng.uniform(0.7, 1.1)), float(rng.uniform(0.4, 0.8))
     table_mm_per_s, start_s = float(rng.uniform(15, 45)), float(rng.uniform(0, 1))
-    arc, strength = float(rng.uniform(1.1, 2.0)), float(rng.uniform(0.3, 1.0)) if is_moving else 0.0
+    arc, strength = float(rng.uniform(1.1, 2.0)), float(rng.uniform(0.15, 1.0)) ** 1.5 if is_moving else 0.0
     return {
         place: CardiacMotion(
             amplitude_mm=strength * float(rng.uniform(*reach)),
@@ -265,7 +265,7 @@ def draw_motion(rng: np.random.Generator, *, is_moving: bool) -> dict[Place, Car
 
 
 def draw_peak_hu(rng: np.random.Generator) -> float:
-    """Return a plaque's CT number before blur: log-normal about 560 HU, cut to 200 to 1600."""
+    """Return a plaque's CT number before blur: log-normal about 560 HU, cut to 200 to 1400."""
     return float(np.clip(PEAK_MEDIAN_HU * np.exp(rng.normal(0, PEAK_LOG_SD)), *PEAK_HU))
 
 
@@ -284,9 +284,9 @@ def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, place: Place, 
         rng,
         wall_radius_mm=trace.wall_at(z_mm) - rng.uniform(0.8, 2.0),
         angle_rad=_wall_angle(traces, center, rng, place),
-        width_mm=float(np.clip(5.0 * size * np.exp(rng.normal(0, 0.6)), 1.5, 1.6 * radius_mm)),
-        height_mm=float(np.clip(4.0 * size * np.exp(rng.normal(0, 0.5)), 1.5, 15.0)),
-        thickness_mm=float(np.clip(np.exp(rng.normal(0.1, 0.35)), 0.6, 2.4)),
+        width_mm=float(np.clip(3.6 * size * np.exp(rng.normal(0, 0.55)), 1.2, 0.9 * radius_mm)),
+        height_mm=float(np.clip(3.0 * size * np.exp(rng.normal(0, 0.5)), 1.2, 15.0)),
+        thickness_mm=float(np.clip(np.exp(rng.normal(0.25, 0.35)), 0.6, 2.8)),
         peak_hu=draw_peak_hu(rng),
     )
 
