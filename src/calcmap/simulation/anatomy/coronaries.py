@@ -266,9 +266,9 @@ def _root_of(
         return None
     share = rng.uniform(*route.leaves_at)
     if route.name in {"LCx", "RI"}:
-        return lines["LAD"].part.start + max(1, round(left_main_mm / COARSE_STEP_MM))
+        return int(lines["LAD"].part.start) + max(1, round(left_main_mm / COARSE_STEP_MM))
     parent = lines[route.parent].part
-    return parent.start + round(share * (parent.stop - parent.start - 1))
+    return int(parent.start) + round(share * int(parent.stop - parent.start - 1))
 
 
 def _on_aorta(point_mm: Float64Array) -> Float64Array:
@@ -291,7 +291,8 @@ def _wound(rng: np.random.Generator, curve_mm: Float64Array, *, amplitude_mm: fl
     for _ in range(2):
         wave = np.sin(2 * np.pi * along / rng.uniform(*WINDING_MM) + rng.uniform(0, 2 * np.pi))
         shift += wave[:, None] * rng.normal(0, 0.7, 3)
-    return curve_mm + amplitude_mm * fade[:, None] * shift
+    wound: Float64Array = curve_mm + amplitude_mm * fade[:, None] * shift
+    return wound
 
 
 def _into_fat(points_mm: Float64Array, lines: tuple[_Line, ...], *, fat_mm: float) -> Float64Array:

@@ -1,67 +1,62 @@
-"""How much coronary calcium a patient has: lesions drawn until the ideal score is reached."""
+"""How much coronary calcium a patient has: plaques drawn along the tree until the ideal score is reached."""
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import ndimage
+from dataclasses import dataclass
 
+import numpy as np
+from scipy import special
+
+from calcmap.core.errors import ConfigError
 from calcmap.core.result import Vessel
+from calcmap.core.volume import Float64Array
 from calcmap.simulation.anatomy.coronaries import CoronaryBranch
-from calcmap.simulation.calcium.deposits import Deposit, PlateSize, Tissue, wall_deposit
-from calcmap.simulation.calcium.rendering import Blur, seen_by_scanner
-from calcmap.simulation.scanner.imaging import CtAxes
+from calcmap.simulation.calcium.deposits import Deposit, Origin, Plate, Tissue, draw_plate, wall_deposit
+from calcmap.simulation.calcium.ideal_scan import IdealScan, ideal_agatston
 
 CATEGORY_SHARES = (0.400, 0.262, 0.156, 0.182)
 """Miller 2023: share of patients with a score of 0, 1-100, 101-400 and above."""
 CATEGORY_LIMITS = ((0.0, 0.0), (1.0, 100.0), (101.0, 400.0), (401.0, 6000.0))
-THRESHOLD_HU = 130.0
-AGATSTON_STEPS_HU = (130, 200, 300, 400)
-IDEAL_PIXEL_MM = 0.5
-IDEAL_SLICE_MM = 3.0
-IDEAL_SIGMA_MM = 0.55
-"""A gated calcium scan's pixel, slice and blur (MTF 50 % near 0.34 / mm)."""
-SOFT_TISSUE_HU = 40.0
-LESION_VOLUME_MEDIAN_MM3 = 14.0
-LESION_VOLUME_LOG_SD = 1.25
-"""Real lesions: median 10 mm3, tenth to ninetieth percentile 2-74 mm3 (29 lesions of public masks)."""
-BRANCH_WEIGHTS = {
-    "LM": 0.09,
-    "LAD": 0.34,
-    "D1": 0.04,
-    "D2": 0.02,
-    "LCx": 0.15,
-    "OM1": 0.03,
-    "RCA": 0.28,
-    "PDA": 0.03,
-    "AM": 0.02,
-}
+MESA_LOG_SCORE = {"M": (0.153612, 0.072702, 1.713372), "F": (1.297325, 0.043854, 1.814196)}
+"""Mean of ln score at 0 years, its rise per year, and its SD, of white people with calcium (fitted to MESA's tool)."""
+MESA_AGES = (45.0, 84.0)
+"""The ages that MESA studied."""
+
+VESSEL_SHARES = {Vessel.LM: 0.08, Vessel.LAD: 0.46, Vessel.LCX: 0.17, Vessel.RCA: 0.29}
+"""Mean share of plaques by vessel (our choice: the anterior descending first, as every series finds)."""
+VESSEL_LOG_SD = 1.0
+"""Spread, from patient to patient, of how prone a vessel is: mild disease keeps to one or two (our choice)."""
+SIDE_BRANCH_WEIGHT = 0.25
+"""Plaques per mm of side branch over those of the parent (our choice)."""
+DECAY_MM = {"LM": 40.0, "LAD": 32.0, "LCx": 32.0, "RCA": 60.0}
+SIDE_DECAY_MM = 14.0
+"""Length over which plaques become rarer from a branch's root (our choice: the proximal thirds carry most)."""
+FORK_GAIN, FORK_REACH_MM = 1.2, 4.0
+"""More plaques where branches part, and within which distance (our choice)."""
+CLUSTER_GAIN, CLUSTER_REACH_MM = 1.5, 9.0
+"""More plaques near a plaque (our choice)."""
+VOLUME_MEDIAN_MM3 = 4.2
+VOLUME_LOG_SD = 1.4
+"""True volumes, calibrated so that *visible* lesions have the real ones' sizes (29 lesions of public masks: median
+10 mm3, quartiles 4.6 and 36, tenth and ninetieth percentile 2.3 and 74)."""
+VOLUME_RANGE_MM3 = (0.4, 700.0)
+HEAVY_FROM, HEAVY_POWER = 150.0, 0.35
+"""Scores above this come in larger pieces: the median volume rises with this power of the score (our choice)."""
+DENSITY_MG_CM3, DENSITY_LOG_SD = 520.0, 0.40
+DENSITY_RANGE_MG_CM3 = (160.0, 1000.0)
+"""Hydroxyapatite in a plaque's middle (our choice: lesion maxima on CT then lie at 200-500 HU in the middle)."""
+THICKNESS_SHARE = 0.55
+"""Thickness over the cube root of the volume (our choice: a plate about 3 x 2 times as long and wide as thick)."""
+RAILWAY_FROM, RAILWAY_FULL, RAILWAY_SHARE = 400.0, 2000.0, 0.7
+"""Long calcification of both walls: none below the first score, in this share of patients above the second."""
 VESSEL_SPEED = {Vessel.RCA: 1.0, Vessel.LCX: 0.7, Vessel.LM: 0.4, Vessel.LAD: 0.35}
 """Path during a slice relative to the right coronary's (mean speeds 69.5, 48.4 and 22.4 mm/s)."""
-
-
-def ideal_agatston(deposit: Deposit) -> float:
-    """Return the Agatston score that an ideal gated scan of the deposit alone would give: sharp, still, noise-free.
-
-    Pixels 0.5 mm, slices 3 mm, 120 kVp; 8-connected lesions of at least 1 mm2.
-    """
-    low, high = deposit.parts_mm.min(axis=0) - 6, deposit.parts_mm.max(axis=0) + 6
-    axes = CtAxes(
-        z_mm=np.arange(np.floor(low[2] / IDEAL_SLICE_MM) * IDEAL_SLICE_MM, high[2], IDEAL_SLICE_MM),
-        y_mm=np.arange(low[1], high[1], IDEAL_PIXEL_MM),
-        x_mm=np.arange(low[0], high[0], IDEAL_PIXEL_MM),
-    )
-    found = seen_by_scanner(deposit, axes=axes, blur=Blur(IDEAL_SIGMA_MM, IDEAL_SLICE_MM))
-    if found is None:
-        return 0.0
-    score = 0.0
-    for plane in found[1] + SOFT_TISSUE_HU:
-        lesions, n = ndimage.label(plane >= THRESHOLD_HU, np.ones((3, 3)))
-        for k in range(1, n + 1):
-            inside = plane[lesions == k]
-            area = len(inside) * IDEAL_PIXEL_MM**2
-            if area >= 1.0:
-                score += area * float(np.searchsorted(AGATSTON_STEPS_HU, inside.max(), side="right"))
-    return score
+MOST_PLAQUES = 400
+N_SHRINKS = 6
+SHRINK_RANGE = (0.2, 0.8)
+"""By how much a plaque that overshoots is made smaller at once."""
+CLOSE_ENOUGH = 0.92
+"""Drawing stops at this share of the wanted score."""
 
 
 def draw_category(rng: np.random.Generator, *, shares: tuple[float, ...] = CATEGORY_SHARES) -> int:
@@ -69,62 +64,190 @@ def draw_category(rng: np.random.Generator, *, shares: tuple[float, ...] = CATEG
     return int(rng.choice(len(shares), p=np.asarray(shares) / np.sum(shares)))
 
 
-def draw_target_score(rng: np.random.Generator, *, category: int) -> float:
-    """Return a score within a category: log-uniform, above 400 with a falling tail."""
+def draw_target_score(rng: np.random.Generator, *, category: int, age_years: float, sex: str) -> float:
+    """Return an Agatston score within a category, as likely as in people of this age and sex; 0 in category 0.
+
+    Scores of people with calcium are log-normal; the draw is truncated to the category. Ages outside MESA's 45-84 count
+    as the nearest of those.
+
+    Raises
+    ------
+    ConfigError
+        The category is not 0 to 3, or the sex neither ``"M"`` nor ``"F"``.
+
+    References
+    ----------
+    McClelland 2006: MESA's scores by age and sex; the log-normal is a third party's fit to its published tool.
+    """
+    if category not in range(len(CATEGORY_LIMITS)) or sex not in MESA_LOG_SCORE:
+        raise ConfigError(f"category is {category} and sex {sex!r}, expected 0 to 3 and 'M' or 'F'")
     if category == 0:
         return 0.0
-    low, high = CATEGORY_LIMITS[category]
-    if category == len(CATEGORY_LIMITS) - 1:
-        return float(np.clip(low * np.exp(rng.exponential(0.75)), low, high))
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    start, rise, sd = MESA_LOG_SCORE[sex]
+    mean = start + rise * float(np.clip(age_years, *MESA_AGES))
+    low, high = (float(special.ndtr((np.log(limit) - mean) / sd)) for limit in CATEGORY_LIMITS[category])
+    drawn = float(np.exp(mean + sd * special.ndtri(rng.uniform(low, high))))
+    return float(np.clip(drawn, *CATEGORY_LIMITS[category]))
 
 
 def draw_coronary_deposits(
-    rng: np.random.Generator, *, branches: tuple[CoronaryBranch, ...], category: int
+    rng: np.random.Generator, *, branches: tuple[CoronaryBranch, ...], category: int, target_score: float
 ) -> tuple[tuple[Deposit, ...], float]:
     """Return deposits along the coronaries and their ideal Agatston score, which lies within the category.
 
-    Deposits are added until the target is reached; one that would overshoot the category is made smaller.
+    Plaques are added until the target is nearly reached; one that would overshoot it, or the category, is made smaller.
+    Their places follow how prone each vessel of this patient is, falling from the roots, with clusters at forks and
+    around earlier plaques. Heavy burdens may begin with long calcifications of both walls.
+
+    Parameters
+    ----------
+    rng : Generator
+        This patient's random numbers.
+    branches : tuple of CoronaryBranch
+        The tree; deposits come in its coordinates.
+    category : int
+        0 to 3.
+    target_score : float
+        Wanted score, within the category.
+
+    Returns
+    -------
+    tuple of Deposit
+        None in category 0.
+    float
+        Their joint ideal score.
     """
-    target = draw_target_score(rng, category=category)
-    limit = min(CATEGORY_LIMITS[category][1], 1.25 * target + 2)
+    if category == 0:
+        return (), 0.0
+    tree = _Tree(rng, branches)
+    scan = IdealScan(tree.points_mm)
+    limit = min(CATEGORY_LIMITS[category][1], 1.1 * target_score + 1)
+    least = max(CATEGORY_LIMITS[category][0], CLOSE_ENOUGH * target_score)
     deposits: list[Deposit] = []
     score = 0.0
-    for _ in range(400):
-        if score >= 0.85 * target and score >= CATEGORY_LIMITS[category][0]:
+    wanted = [*_railway(rng, tree, target_score=target_score)]
+    for _ in range(MOST_PLAQUES):
+        if score >= least:
             break
-        volume = _draw_volume(rng, missing=target - score)
-        for _ in range(8):
-            deposit = _draw_coronary(rng, branches, volume_mm3=volume)
-            added = ideal_agatston(deposit)
+        site = wanted.pop() if wanted else _draw_site(rng, tree, target_score=target_score)
+        for _ in range(N_SHRINKS):
+            deposit = site.deposit(rng)
+            added, found = scan.gain(deposit)
             if score + added <= limit:
                 break
-            volume *= 0.55
-        if added >= 0.5 and score + added <= limit:
+            site = site.smaller(volume_factor=(limit - score) / added)
+        if found is not None and 0 <= added <= limit - score:
+            scan.plant(found)
+            tree.remember(site)
             deposits.append(deposit)
             score += added
-    return tuple(deposits), score
+    return tuple(deposits), scan.agatston()
 
 
-def _draw_volume(rng: np.random.Generator, *, missing: float) -> float:
-    """Return a lesion volume; heavy burdens come in larger pieces."""
-    median = LESION_VOLUME_MEDIAN_MM3 * max(1.0, (missing / 200) ** 0.6)
-    return float(np.clip(median * np.exp(rng.normal(0, LESION_VOLUME_LOG_SD)), 1.0, 900.0))
+@dataclass(frozen=True)
+class _Site:
+    """Where one plaque goes, and how large it is."""
+
+    branch: CoronaryBranch
+    point: int
+    plate: Plate
+    angle: float
+
+    def deposit(self, rng: np.random.Generator) -> Deposit:
+        branch, half = self.branch, 2 + int(self.plate.length_mm)
+        half = min(half, max(self.point, 1), max(len(branch.points_mm) - 1 - self.point, 1))
+        middle = int(np.clip(self.point, half, len(branch.points_mm) - 1 - half))
+        part = slice(middle - half, middle + half + 1)
+        # a plaque thickens the wall outwards: its inner face stays near the lumen
+        middle_layer = branch.radius_mm[part] + 0.4 * self.plate.thickness_mm
+        origin = Origin(Tissue.CORONARY, branch.name, branch.vessel, VESSEL_SPEED[branch.vessel])
+        return wall_deposit(
+            rng, origin, curve_mm=branch.points_mm[part], radius_mm=middle_layer, plate=self.plate, angle=self.angle
+        )
+
+    def smaller(self, *, volume_factor: float) -> _Site:
+        plate = self.plate
+        factor = float(np.clip(0.9 * volume_factor, *SHRINK_RANGE)) ** (1 / 3)
+        smaller = Plate(plate.length_mm * factor, plate.arc_mm * factor, plate.thickness_mm * factor,
+                        plate.density_mg_cm3)  # fmt: skip
+        return _Site(self.branch, self.point, smaller, self.angle)
 
 
-def _draw_coronary(rng: np.random.Generator, branches: tuple[CoronaryBranch, ...], *, volume_mm3: float) -> Deposit:
-    weights = np.array([BRANCH_WEIGHTS[branch.name] for branch in branches])
-    branch = branches[int(rng.choice(len(branches), p=weights / weights.sum()))]
-    n = len(branch.points_mm)
-    middle = int(np.clip(rng.beta(1.15, 2.4), 0.02, 0.98) * (n - 1))
-    half = min(middle, n - 1 - middle, 20)
-    part = slice(middle - max(half, 1), middle + max(half, 1) + 1)
-    if half < 1:
-        part = slice(max(middle - 1, 0), max(middle - 1, 0) + 3)
-    peak = float(np.clip(680 * np.exp(rng.normal(0, 0.45)), 180, 1450))
-    thickness = float(np.clip(0.6 * volume_mm3 ** (1 / 3) * rng.uniform(0.7, 1.3), 0.45, 2.8))
-    return wall_deposit(
-        rng, tissue=Tissue.CORONARY, place=branch.name, curve_mm=branch.points_mm[part],
-        radius_mm=branch.radius_mm[part], size=PlateSize(volume_mm3, thickness, peak),
-        motion_share=VESSEL_SPEED[branch.vessel],
-    )  # fmt: skip
+class _Tree:
+    """How likely a plaque is at each point of one patient's tree."""
+
+    def __init__(self, rng: np.random.Generator, branches: tuple[CoronaryBranch, ...]) -> None:
+        self.branches = branches
+        self._number = {branch.name: k for k, branch in enumerate(branches)}
+        self.points_mm = np.vstack([branch.points_mm for branch in branches])
+        self._owner = np.repeat(np.arange(len(branches)), [len(branch.points_mm) for branch in branches])
+        self._along = np.concatenate([np.arange(len(branch.points_mm)) for branch in branches])
+        weight = np.concatenate([_fall(branch) for branch in branches])
+        forks = np.array([branch.points_mm[0] for branch in branches])
+        distance2 = ((self.points_mm[:, None] - forks[None]) ** 2).sum(axis=2).min(axis=1)
+        weight *= 1 + FORK_GAIN * np.exp(-0.5 * distance2 / FORK_REACH_MM**2)
+        vessel = np.array([list(VESSEL_SHARES).index(branch.vessel) for branch in branches])[self._owner]
+        prone = np.array(list(VESSEL_SHARES.values())) * np.exp(rng.normal(0, VESSEL_LOG_SD, len(VESSEL_SHARES)))
+        total = np.bincount(vessel, weights=weight, minlength=len(prone))
+        self._weight = weight * (prone / total)[vessel]
+
+    def draw_point(self, rng: np.random.Generator) -> tuple[CoronaryBranch, int]:
+        """Return a branch and the index of a point of it."""
+        sums = np.cumsum(self._weight)
+        k = int(np.searchsorted(sums, rng.random() * sums[-1]))
+        return self.branches[self._owner[k]], int(self._along[k])
+
+    def remember(self, site: _Site) -> None:
+        """Make plaques likelier near a new one, and unlikely on top of it."""
+        is_branch = self._owner == self._number[site.branch.name]
+        away = np.abs(self._along[is_branch] - site.point)
+        self._weight[is_branch] *= 1 + CLUSTER_GAIN * np.exp(-0.5 * (away / CLUSTER_REACH_MM) ** 2)
+        # other branches' roots may lie just as close
+        distance2 = ((self.points_mm - site.branch.points_mm[site.point]) ** 2).sum(axis=1)
+        self._weight *= 1 - 0.9 * np.exp(-0.5 * distance2 / (0.5 * site.plate.length_mm + 1.5) ** 2)
+
+
+def _fall(branch: CoronaryBranch) -> Float64Array:
+    """Return how plaques become rarer along a branch."""
+    along = np.arange(len(branch.points_mm), dtype=np.float64)
+    if branch.name in DECAY_MM:
+        return np.exp(-along / DECAY_MM[branch.name])
+    return SIDE_BRANCH_WEIGHT * np.exp(-along / SIDE_DECAY_MM)
+
+
+def _draw_site(rng: np.random.Generator, tree: _Tree, *, target_score: float) -> _Site:
+    branch, point = tree.draw_point(rng)
+    median = VOLUME_MEDIAN_MM3 * max(1.0, target_score / HEAVY_FROM) ** HEAVY_POWER
+    volume = float(np.clip(median * np.exp(rng.normal(0, VOLUME_LOG_SD)), *VOLUME_RANGE_MM3))
+    thickness = float(np.clip(THICKNESS_SHARE * volume ** (1 / 3) * rng.uniform(0.7, 1.3), 0.4, 2.6))
+    plate = draw_plate(rng, volume_mm3=volume, thickness_mm=thickness, density_mg_cm3=_draw_density(rng),
+                       radius_mm=float(branch.radius_mm[point]) + 0.4 * thickness)  # fmt: skip
+    return _Site(branch, point, plate, float(rng.uniform(0, 2 * np.pi)))
+
+
+def _draw_density(rng: np.random.Generator) -> float:
+    return float(np.clip(DENSITY_MG_CM3 * np.exp(rng.normal(0, DENSITY_LOG_SD)), *DENSITY_RANGE_MG_CM3))
+
+
+def _railway(rng: np.random.Generator, tree: _Tree, *, target_score: float) -> list[_Site]:
+    """Return the pieces of a long calcification of both walls, in patients who have one."""
+    share = RAILWAY_SHARE * np.clip((target_score - RAILWAY_FROM) / (RAILWAY_FULL - RAILWAY_FROM), 0, 1)
+    if rng.random() >= share:
+        return []
+    branch = {b.name: b for b in tree.branches}[str(rng.choice(["LAD", "RCA", "LCx"], p=[0.5, 0.35, 0.15]))]
+    start, length, angle = int(rng.integers(2, 25)), rng.uniform(15, 45), rng.uniform(0, 2 * np.pi)
+    sites = []
+    at = float(start)
+    while at < min(start + length, len(branch.points_mm) - 6):
+        piece = float(rng.uniform(4, 13))
+        for side in (0.0, np.pi):
+            if rng.random() < 0.85:
+                arc = float(rng.uniform(0.6, 1.3)) * float(branch.radius_mm[int(at)])
+                plate = Plate(piece, arc, float(rng.uniform(0.5, 1.0)), _draw_density(rng))
+                sites.append(_Site(branch, int(at + piece / 2), plate, float(angle + side + rng.normal(0, 0.3))))
+        at += piece + float(rng.uniform(0.2, 2.5))
+    return sites
+
+
+__all__ = ["CATEGORY_LIMITS", "CATEGORY_SHARES", "draw_category", "draw_coronary_deposits", "draw_target_score",
+           "ideal_agatston"]  # fmt: skip
