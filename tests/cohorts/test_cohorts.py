@@ -16,11 +16,14 @@ from calcmap.cohorts import jobs, planted, simulated
 from calcmap.cohorts.planted import erase_lesions, write_planted_cohort
 from calcmap.cohorts.simulated import SimulationOrder, write_simulated_cohort
 from calcmap.core.errors import ConfigError, InputError
+from calcmap.core.result import CalciumClass
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.io.cases import Case, load_case_arrays, read_case, write_case
 from calcmap.io.finding import find_studies
 from calcmap.io.reading import read_single_ct
 from calcmap.simulation.patient import PatientFacts, Recipe, SimulatedPatient
+from calcmap.simulation.planting.plaques import PointSpread
+from calcmap.simulation.planting.truth import PlantedScan
 from calcmap.simulation.scanner.sites import Acquisition, Site
 
 SHAPE_ZYX = (24, 32, 32)
@@ -30,6 +33,7 @@ SPACING_MM_ZYX = (3.0, 4.0, 4.0)
 @dataclass(frozen=True)
 class StubPlaque:
     agatston: float
+    calcium_class: CalciumClass = CalciumClass.NONCORONARY
 
 
 def stub_patient(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
@@ -189,7 +193,7 @@ def tissue_with_lesions() -> tuple[Volume, Labels]:
 def test_a_planted_case_stays_in_the_group_of_its_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def plant(on: planted.Background, index: int, seed: int) -> SimpleNamespace:
         return SimpleNamespace(
-            scan=SimpleNamespace(volume=on.volume, labels=on.labels, plaques=(StubPlaque(float(index)),))
+            scan=PlantedScan(on.volume, on.labels, (StubPlaque(float(index)),), 32.0, PointSpread(1.5, 3.0))  # type: ignore[arg-type]
         )
 
     monkeypatch.setattr(planted, "plant_case", plant)
@@ -201,7 +205,9 @@ def test_a_planted_case_stays_in_the_group_of_its_background(tmp_path: Path, mon
     assert {case.group for case in cases} == {"patient1"}
     assert {case.site for case in cases} == {"planted"}
     assert {case.licence for case in cases} == {"CC-BY-4.0"}
-    assert [case.extra["plaques"] for case in cases] == [[{"agatston": 0.0}], [{"agatston": 1.0}]]
+    assert [case.extra["plaques"] for case in cases] == [
+        [{"agatston": score, "calcium_class": "noncoronary"}] for score in (0.0, 1.0)
+    ]
     # The lesion its reader was sure of is left: two pixels of 4 mm2 at weight 4, 3 mm apart.
     assert [case.reference_agatston for case in cases] == [pytest.approx(32.0)] * 2
     assert "lesions" not in cases[0].extra

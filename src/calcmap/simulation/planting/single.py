@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,9 +32,9 @@ class PlaqueOrder:
     place : Place
         What the plaque counts as; a coronary branch makes it coronary calcium.
     center_lps_mm : (float, float, float), optional
-        Patient coordinates of its centre: a ball there.
+        Patient coordinates of its centre: an even ball there.
     position : float, optional
-        Instead of a centre: 0 (origin) to 1 (end) along the branch ``place``: a crescent on its wall.
+        Instead of a centre: 0 (origin) to 1 (end) along the branch ``place``: a lumpy crescent on its wall.
     motion : CardiacMotion, optional
         How it moves while it is scanned; at rest where ``None``.
 
@@ -135,4 +135,7 @@ def _ball(volume: Volume, order: PlaqueOrder, rng: np.random.Generator) -> Drawn
     plaque = plaque_nodule(
         center, rng, radii_mm_zyx=(radius_mm, radius_mm, radius_mm), peak_hu=peak_hu_of(order.density_mg_cm3)
     )
-    return DrawnPlaque(plaque, order.place)
+    # An ordered density holds throughout, and the centre is exact: drawn plaques are lumpy and a little off.
+    even = np.full(len(plaque.share), 1 / len(plaque.share))
+    points = plaque.points_mm_zyx - plaque.points_mm_zyx.mean(axis=0) + center
+    return DrawnPlaque(replace(plaque, points_mm_zyx=points, share=even), order.place)
