@@ -135,7 +135,7 @@ def _liver_edge_mm(anatomy: Anatomy, liver: Liver, xyz: Coordinates) -> Float32A
     across = (x - left) * np.float32(0.72)
     below = np.float32(top - liver.height_mm) - z + 6 * np.sin(x / 21 + np.float32(third)) - 0.35 * x
     cleft = np.abs(x - 14 - 0.35 * y + 4 * np.sin(y / 12 + np.float32(third))) - np.clip((depth - 30) / 16, -1, 1.3)
-    cleft = np.maximum(cleft, y + np.float32(0.15 * person.chest_half_depth_mm))
+    cleft = np.maximum(cleft, y + np.float32(0.4 * person.chest_half_depth_mm))
     edge = -smooth_union(-across, -below, blend_mm=20.0)
     cut: Float32Array = np.maximum(edge, -cleft).astype(np.float32)
     return cut

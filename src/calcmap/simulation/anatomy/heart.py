@@ -16,10 +16,10 @@ from calcmap.core.volume import Float32Array, Float64Array
 from calcmap.simulation.anatomy.person import Person
 from calcmap.simulation.anatomy.shapes import Body, Coordinates, ellipsoid, smooth_union, tube
 
-BRIDGE_MM = (7.0, 3.5, 17.0)
+BRIDGE_MM = (9.0, 3.0, 17.0)
 """Width over which the pericardium bridges the grooves: without fat, more per mm of fat, and at most (our choice: the
 seven real hearts hold 1 to 21 % fat)."""
-TOP_BRIDGE_SHARE = 0.55
+TOP_BRIDGE_SHARE = 0.75
 """Around the great vessels the sac fits closer."""
 CHAMBER_BLEND_MM = 5.0
 GROOVE_MM = (3.0, 1.7, 9.5)
@@ -46,7 +46,7 @@ LEFT_APPENDAGE = tube([(24, 20, 20), (31, 8, 26), (29, -5, 27)], (9, 9, 5.5))
 AORTA = tube([(4, 2, 10), (0, -1, 19), (-5, -3, 29), (-10, -5, 41), (-15, -7, 55), (-17, -8, 68)],
              (14, 17.5, 16, 15.5, 16, 16))  # fmt: skip
 PULMONARY_TRUNK = tube([(15, -26, 30), (17, -19, 42), (18, -6, 54)], (13, 13, 12.5))
-CAVA_SUPERIOR = tube([(-36, 5, 12), (-36, 3, 40), (-33, 2, 75), (-32, 2, 100)], (10, 9.5, 9, 8.5))
+CAVA_SUPERIOR = tube([(-36, 5, 12), (-34, 3, 40), (-26, 2, 75), (-19, 2, 100)], (10, 9.5, 9, 8.5))
 CAVA_INFERIOR = tube([(-31, 20, -26), (-28, 28, -52), (-24, 36, -75), (-20, 42, -120)], (13, 12.5, 12, 11))
 RIGHT_PULMONARY_ARTERY = tube(
     [(18, -6, 53), (6, 9, 50), (-20, 14, 44), (-38, 19, 35), (-46, 27, 18), (-49, 34, -4)],
@@ -65,14 +65,15 @@ PULMONARY_VEINS = (
 CHAMBERS: tuple[Body, ...] = (
     LEFT_VENTRICLE, RIGHT_VENTRICLE, OUTFLOW, RIGHT_ATRIUM, LEFT_ATRIUM, RIGHT_APPENDAGE, LEFT_APPENDAGE,
 )  # fmt: skip
-GROOVES: tuple[tuple[tuple[float, float, float], ...], ...] = (
-    ((-19, -25, 28), (-35, -30, 18), (-44, -30, -4), (-41, -17, -30), (-23, 12, -43), (-4, 30, -43)),
-    ((26, 15, 31), (40, 29, 17), (44, 38, 2), (36, 46, -11), (16, 44, -31), (-4, 30, -43)),
-    ((24, -7, 33), (30, -25, 30), (33, -42, 14), (36, -50, -8), (38, -51, -38)),
-    ((-4, 30, -43), (13, 16, -51), (38, -12, -57)),
-    ((-4, 30, -43), (-7, 22, -28), (-9, 16, -14)),
+GROOVES: tuple[tuple[float, tuple[tuple[float, float, float], ...]], ...] = (
+    (1.0, ((-19, -25, 28), (-35, -30, 18), (-44, -30, -4), (-41, -17, -30), (-23, 12, -43), (-4, 30, -43))),
+    (1.0, ((26, 15, 31), (40, 29, 17), (44, 38, 2), (36, 46, -11), (16, 44, -31), (-4, 30, -43))),
+    (0.9, ((24, -7, 33), (30, -25, 30), (33, -42, 14), (36, -50, -8), (38, -51, -38))),
+    (0.8, ((-4, 30, -43), (13, 16, -51), (38, -12, -57))),
+    (0.5, ((-4, 30, -43), (-7, 27, -28), (-10, 24, -12))),
 )
-"""Right and left atrioventricular, anterior and posterior interventricular groove, and the fat of the crux."""
+"""Right and left atrioventricular, anterior and posterior interventricular groove and the fat of the crux: share of the
+full width, and course."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,9 @@ def _without_grooves(chambers_mm: Float32Array, reference: Coordinates, *, fat_m
     base, per_mm, most = GROOVE_MM
     radius = min(base + per_mm * fat_mm, most)
     fat: Float32Array | None = None
-    for points in GROOVES:
-        # a groove narrows towards its ends
-        widths = radius * np.linspace(1.0, 0.75, len(points))
+    for share, points in GROOVES:
+        # a groove narrows along its course
+        widths = share * radius * np.linspace(1.0, 0.75, len(points))
         groove = tube(points, widths.tolist()).distance_mm(reference)
         fat = groove if fat is None else np.minimum(fat, groove)
     if fat is None:

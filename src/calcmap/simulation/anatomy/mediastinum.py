@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import ndimage
 
 from calcmap.core.volume import Float32Array, Float64Array
 from calcmap.simulation.anatomy.abdomen import abdomen_distance_mm
@@ -26,7 +27,16 @@ from calcmap.simulation.anatomy.heart import (
 )
 from calcmap.simulation.anatomy.lungs import airway_curves
 from calcmap.simulation.anatomy.person import VERTEBRA_HALF_DEPTH_MM
-from calcmap.simulation.anatomy.shapes import Box, Canvas, Coordinates, ellipsoid, smooth_curve, smooth_union, tube
+from calcmap.simulation.anatomy.shapes import (
+    Box,
+    Canvas,
+    Coordinates,
+    Tube,
+    ellipsoid,
+    smooth_curve,
+    smooth_union,
+    tube,
+)
 from calcmap.simulation.anatomy.thorax import FAT_HU, Anatomy, Thorax, coarse_steps, refined
 
 Curve = tuple[Float64Array, Float64Array]
@@ -41,6 +51,7 @@ LEFT_ATRIUM_ROOF = ellipsoid((-2, 27, 36), (24, 13, 12))
 """Fat and nodes between left atrium, pulmonary arteries and windpipe, where no lung gets in (reference mm)."""
 NODE_COUNT = 7.0
 """Mean number of lymph nodes large enough to see."""
+WINDPIPE_WALL_MM = 2.0
 SUBCLAVIAN_REACH_MM = 125.0
 CATHETER_RADIUS_MM = 1.1
 
@@ -80,6 +91,23 @@ def _aorta(anatomy: Anatomy) -> Curve:
     arch_radii = np.array([0.98, 0.93, 0.88, 0.82]) * wide
     down_radii = np.interp(down[:, 2], [-260.0, -60.0, z], [0.62 * wide, 0.72 * wide, 0.79 * wide])
     return np.vstack([root, arch, down]), np.concatenate([root_radii, arch_radii, down_radii])
+
+
+def _around_windpipe(anatomy: Anatomy, curve: Curve) -> Curve:
+    """Return the aorta's curve bent forwards and to the left where it would press on the windpipe."""
+    points, radii = curve
+    windpipe, width = airway_curves(anatomy)[0]
+    upwards = np.argsort(windpipe[:, 2])
+    axis = np.stack([np.interp(points[:, 2], windpipe[upwards, 2], windpipe[upwards, k]) for k in (0, 1)], axis=1)
+    away = points[:, :2] - axis
+    distance = np.maximum(np.linalg.norm(away, axis=1), 1e-3)
+    missing = radii + float(width.max()) + WINDPIPE_WALL_MM - distance
+    missing = np.where(points[:, 2] > windpipe[:, 2].min() - 8, np.maximum(missing, 0), 0)
+    # the push begins and ends gently, and is never less than needed
+    push = np.maximum(ndimage.gaussian_filter1d(missing, 4.0, mode="nearest"), missing)
+    moved = points.copy()
+    moved[:, :2] += away * (push / distance)[:, None]
+    return moved, radii
 
 
 def _descending(anatomy: Anatomy, heights_mm: Float64Array, *, radius_mm: float) -> Float64Array:
@@ -129,8 +157,8 @@ def _branches(anatomy: Anatomy, aorta: Curve, cava: Curve) -> dict[str, Curve]:
             [[*third], [24, third[1] - 2, neck - 30], [32, third[1] - 6, neck + 6], [60, 0.2 * spine, neck + 22],
              [reach, 0.1 * spine, neck - 5]], [6, 5.2, 5, 4.5, 4]),
         "right_brachiocephalic_vein": (
-            [[*vein], [vein[0] - 3, vein[1] - 2, neck - 22], [-38, first[1] - 4, neck + 8],
-             [-75, -0.25 * depth, neck + 10], [-reach, -0.1 * depth, neck - 12]], [8.5, 7.5, 7, 5.5, 5]),
+            [[*vein], [vein[0] - 2, vein[1] - 2, neck - 26], [-29, first[1] - 4, neck + 2],
+             [-68, -0.25 * depth, neck + 14], [-reach, -0.1 * depth, neck - 12]], [8.5, 7.5, 7, 5.5, 5]),
         "left_brachiocephalic_vein": (
             [[*vein], [first[0] - 2, first[1] - 20, vein[2] + 14], [24, second[1] - 18, neck - 22],
              [44, first[1] - 4, neck + 6], [80, -0.25 * depth, neck + 10], [reach, -0.1 * depth, neck - 12]],
@@ -141,7 +169,12 @@ def _branches(anatomy: Anatomy, aorta: Curve, cava: Curve) -> dict[str, Curve]:
 
 def great_vessel_curve(anatomy: Anatomy, name: str) -> Curve:
     """Return one vessel's centre line (model mm, 2 mm apart) and its radius at each point."""
-    return _smooth(*_great_vessels(anatomy)[name])
+    return _course(anatomy, name, _great_vessels(anatomy)[name])
+
+
+def _course(anatomy: Anatomy, name: str, vessel: Curve) -> Curve:
+    curve = _smooth(*vessel)
+    return _around_windpipe(anatomy, curve) if name == "aorta" else curve
 
 
 def venous_line_curve(anatomy: Anatomy) -> Curve:
@@ -188,8 +221,8 @@ def _azygos(anatomy: Anatomy, cava: Curve) -> Curve:
 
 def _soft_curves(thorax: Thorax) -> dict[str, Curve]:
     """Return every tube between the lungs by name, in model mm."""
-    vessels = {name: _smooth(*curve) for name, curve in _great_vessels(thorax).items()}
     raw = _great_vessels(thorax)
+    vessels = {name: _course(thorax, name, vessel) for name, vessel in raw.items()}
     vessels["gullet"] = _smooth(*_gullet(thorax, raw["aorta"]))
     vessels["azygos"] = _smooth(*_azygos(thorax, raw["cava_superior"]))
     return vessels
@@ -312,6 +345,7 @@ def _solid_bodies(thorax: Thorax, xyz: Coordinates) -> Iterator[Float32Array]:
     yield np.hypot(x, (y - spine) * np.float32(SPINE_RADIUS_MM / VERTEBRA_HALF_DEPTH_MM)) - np.float32(SPINE_RADIUS_MM)
     yield _before_spine(thorax, xyz)
     yield LEFT_ATRIUM_ROOF.distance_mm(thorax.frame.to_reference(xyz))
+    yield _above_arch(thorax).distance_mm(xyz)
     front = np.float32(-person.chest_half_depth_mm)
     root = thorax.frame.from_reference(AORTA.points_mm)
     back = np.interp(z, root[:, 2], root[:, 1]).astype(np.float32)
@@ -321,6 +355,16 @@ def _solid_bodies(thorax: Thorax, xyz: Coordinates) -> Iterator[Float32Array]:
     slope = middle * deep + 2 * (1 - deep)
     plate = np.maximum(np.abs(x - slope) - half, y - back)
     yield np.maximum(plate, np.maximum(np.float32(thorax.frame.center_mm[2]) - z, z - np.float32(root[-1, 2] + 60)))
+
+
+def _above_arch(thorax: Thorax) -> Tube:
+    """Return the room that the vessels to head and arms share with the windpipe, without lung between them."""
+    arch = thorax.frame.from_reference(AORTA.points_mm)[-1]
+    windpipe = airway_curves(thorax)[0][0]
+    behind = float(np.interp(arch[2] + 40, np.sort(windpipe[:, 2]), windpipe[np.argsort(windpipe[:, 2]), 1]))
+    y = 0.5 * (behind + float(arch[1]))
+    wide = 0.35 * (behind - float(arch[1])) + np.array([4.0, 10.0, 14.0])
+    return tube([(4, y, arch[2] + 34), (-2, y, arch[2] + 75), (0, y, arch[2] + 150)], wide.tolist())
 
 
 def _before_spine(thorax: Thorax, xyz: Coordinates) -> Float32Array:

@@ -92,6 +92,11 @@ def draw_person(
     arms_down_share : float
         Probability of arms beside the body.
 
+    Returns
+    -------
+    Person
+        Every measure within the limits of its kind, whatever the spread.
+
     Raises
     ------
     ConfigError
@@ -194,7 +199,7 @@ def _draw_hu(draw: _Draw, profile: Profile) -> _Hounsfield:
         bone_hu=draw.within(240 - 2.2 * (profile.age_years - 50), 40, (60, 330)),
         blood_hu=blood,
         myocardium_hu=max(blood, draw.normal(45, 2.5)),
-        lung_hu=draw.normal(-850, 30),
+        lung_hu=draw.within(-850, 30, (-930, -740)),
         liver_hu=float(rng.uniform(0, 42)) if is_fatty else draw.within(57, 5, (44, 72)),
     )
 
@@ -202,9 +207,8 @@ def _draw_hu(draw: _Draw, profile: Profile) -> _Hounsfield:
 def _heart_scales(draw: _Draw, profile: Profile, *, half_depth: float) -> tuple[float, float, float]:
     """Return heart scales along x, y, z: size from body size, sex and chance, shape from the room there is."""
     area = np.sqrt(profile.height_cm * profile.bmi * (profile.height_cm / 100) ** 2 / 3600)
-    volume = (
-        1.03 * (area / 1.9) ** 0.8 * (1.04 if profile.sex == "M" else 0.93) * (1 + 0.002 * (profile.age_years - 65))
-    )
+    by_sex, by_age = 1.10 if profile.sex == "M" else 0.98, 1 + 0.002 * (profile.age_years - 65)
+    volume = (area / 1.9) ** 0.8 * by_sex * by_age
     volume *= float(np.exp(draw.normal(0, HEART_SIZE_LOG_SD)))
     shape = np.exp([draw.normal(0, 0.06) for _ in range(3)])
     scales = np.cbrt(volume) * np.asarray(HEART_BOX_FACTORS) * shape / np.cbrt(shape.prod())
@@ -223,7 +227,7 @@ def _fitted(scales_xyz: Float64Array, *, half_depth: float) -> tuple[float, floa
 
 def _heart_center(draw: _Draw, *, half_depth: float, heart_half_depth: float) -> tuple[float, float, float]:
     """Return the box centre: the heart lies behind the front wall, left of the middle (measured on seven real CTs)."""
-    front = -half_depth + heart_half_depth + draw.within(5, 4, (0, 14))
+    front = -half_depth + heart_half_depth + draw.within(2.5, 3, (-1, 12))
     spine = SPINE_SHARE * half_depth - VERTEBRA_HALF_DEPTH_MM - heart_half_depth + 1
-    y = min(front + 0.2 * max(spine - front, 0.0), spine)
+    y = min(front + 0.08 * max(spine - front, 0.0), spine)
     return draw.within(25, 7, (4, 44)), float(y), 0.0

@@ -50,7 +50,8 @@ class Anatomy:
         """Return y of the vertebral bodies' centres by height."""
         # the column is furthest back a little above the heart's middle and bends forward from there, more so above
         up = (z_mm - 30) / 100
-        bend: Float64Array = self.spine_mm + self.person.kyphosis * (0.11 - np.where(up > 0, 2.0, 1.2) * up**2)
+        forward = np.where(up > 0, 2.4 * up**2 / (1 + 0.5 * up**2), 1.2 * up**2)
+        bend: Float64Array = self.spine_mm + self.person.kyphosis * (0.11 - forward)
         return bend
 
     def patient_points(self, points_mm: Float64Array) -> Float64Array:
