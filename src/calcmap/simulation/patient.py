@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from calcmap.core.errors import ConfigError
+from calcmap.core.result import Vessel
 from calcmap.core.volume import (
-    BoolArray,
     Float32Array,
     Float64Array,
     Label,
@@ -25,22 +25,18 @@ from calcmap.simulation.anatomy.deformation import draw_deformation
 from calcmap.simulation.anatomy.heart import LEFT_MAIN_MM, TOP_ABOVE_LEFT_MAIN_MM, HeartFrame, heart_frame
 from calcmap.simulation.anatomy.person import Person, draw_person
 from calcmap.simulation.anatomy.shapes import Canvas
-from calcmap.simulation.anatomy.thorax import TILE, WALL_MM, Anatomy, Thorax
-from calcmap.simulation.calcium.burden import CATEGORY_SHARES, draw_category, draw_coronary_deposits
+from calcmap.simulation.anatomy.thorax import TILE, WALL_MM, Anatomy, Thorax, smooth_step
+from calcmap.simulation.calcium.burden import (
+    CATEGORY_SHARES,
+    draw_category,
+    draw_coronary_deposits,
+    draw_target_score,
+)
 from calcmap.simulation.calcium.deposits import Deposit, Tissue
 from calcmap.simulation.calcium.noncoronary import draw_noncoronary_deposits
-from calcmap.simulation.calcium.rendering import Blur, scaled_to_kvp, seen_by_scanner
 from calcmap.simulation.population.profile import Profile, draw_profile
-from calcmap.simulation.scanner.imaging import (
-    CtAxes,
-    add_noise,
-    add_table,
-    blur_by_motion,
-    calcium_factor,
-    resample,
-    scale_bone,
-    to_hounsfield,
-)
+from calcmap.simulation.scanner.axes import CtAxes
+from calcmap.simulation.scanner.imaging import Picture, Scene, one_contour_a_slice, take_picture
 from calcmap.simulation.scanner.sites import Acquisition, Site, draw_acquisition
 
 WORKING_STEP_MM = 1.35
@@ -53,6 +49,7 @@ VISIBLE_HU = 25.0
 THRESHOLD_HU = 130
 BONE_HU = 115.0
 """Without calcium a pixel already this bright is bone or cartilage, and no reader would call it a lesion."""
+LABEL_OF_TISSUE = {Tissue.NONCORONARY: Label.NONCORONARY, Tissue.CORONARY: Label.CORONARY}
 
 
 @dataclass(frozen=True)
@@ -100,6 +97,10 @@ class DepositFacts:
     place: str
     volume_mm3: float
     center_mm: tuple[float, float, float]
+    vessel: Vessel | None = None
+    """Which vessel of a calcium report it counts for."""
+    mass_mg: float = 0.0
+    """Hydroxyapatite."""
 
 
 @dataclass(frozen=True)
@@ -186,18 +187,21 @@ def plan_patient(
         raise ConfigError(f"scale is {scale} and seed {seed}, expected at least 1 and 0")
     recipe = recipe or Recipe()
     profile = profile or _draw_profile(_stream(seed, site, "profile"), recipe)
-    anatomy = _draw_anatomy(_stream(seed, site, "anatomy"), profile)
+    anatomy = _draw_anatomy(_stream(seed, site, "anatomy"), profile, site)
     acquisition = _coarser(draw_acquisition(_stream(seed, site, "acquisition"), site=site), scale=scale)
     rng = _stream(seed, site, "coronaries")
     branches = draw_coronaries(rng, anatomy=anatomy)
     rng = _stream(seed, site, "calcium")
-    coronary, ideal = draw_coronary_deposits(rng, branches=branches, category=profile.category)
+    target = draw_target_score(rng, category=profile.category, age_years=profile.age_years, sex=profile.sex)
+    coronary, ideal = draw_coronary_deposits(rng, branches=branches, category=profile.category, target_score=target)
     factor = recipe.noncoronary_factor * site.noncoronary_factor
-    noncoronary = draw_noncoronary_deposits(_stream(seed, site, "noncoronary"), anatomy=anatomy, factor=factor)
+    noncoronary = draw_noncoronary_deposits(
+        _stream(seed, site, "noncoronary"), anatomy=anatomy, branches=branches, factor=factor, category=profile.category
+    )
     return PatientPlan(
         seed=seed, site=site, profile=profile, anatomy=anatomy, acquisition=acquisition,
         coronaries=branches,
-        deposits=(*coronary, *(_in_patient(deposit, anatomy) for deposit in noncoronary)),
+        deposits=(*coronary, *noncoronary),
         ideal_agatston=ideal, scale=scale,
     )  # fmt: skip
 
@@ -269,17 +273,11 @@ def _coarser(acquisition: Acquisition, *, scale: int) -> Acquisition:
 
 def _facts_of(deposit: Deposit) -> DepositFacts:
     x, y, z = (float(v) for v in deposit.parts_mm.mean(axis=0))
-    return DepositFacts(deposit.tissue, deposit.place, deposit.volume_mm3, (x, y, z))
+    return DepositFacts(deposit.tissue, deposit.place, deposit.volume_mm3, (x, y, z), deposit.vessel, deposit.mass_mg)
 
 
-def _in_patient(deposit: Deposit, anatomy: Anatomy) -> Deposit:
-    """Return a deposit moved, unbent, to where the deformation puts its middle."""
-    middle = deposit.parts_mm.mean(axis=0, keepdims=True)
-    return replace(deposit, parts_mm=deposit.parts_mm - middle + anatomy.patient_points(middle))
-
-
-def _draw_anatomy(rng: np.random.Generator, profile: Profile) -> Anatomy:
-    person = draw_person(rng, profile=profile)
+def _draw_anatomy(rng: np.random.Generator, profile: Profile, site: Site) -> Anatomy:
+    person = draw_person(rng, profile=profile, spread=site.body_spread, arms_down_share=site.arms_down_share)
     frame = heart_frame(person)
     low, high = _corners_mm(person, low_mm=frame.center_mm[2] - FARTHEST_BELOW_MM,
                             high_mm=frame.center_mm[2] + FARTHEST_ABOVE_MM)  # fmt: skip
@@ -334,26 +332,41 @@ def _scan(
     share = paint_thorax(thorax)
     for branch in branches:
         canvas.paint_curve(branch.points_mm[::2], branch.radius_mm[::2], thorax.person.blood_hu)
-    blur_by_motion(canvas.hu, share, step_mm_zyx=canvas.step_mm_zyx,
-                   motion_mm=0.6 * acquisition.motion_mm, rng=rng)  # fmt: skip
     axes = _ct_axes(rng, thorax, acquisition)
-    hu = resample(scale_bone(canvas.hu, kvp=acquisition.kvp), canvas.axes_mm_zyx, axes=axes,
-                  acquisition=acquisition, outside=-1000.0)  # fmt: skip
-    heart = resample(share, canvas.axes_mm_zyx, axes=axes, acquisition=acquisition, outside=0.0) >= 0.5
-    add_table(hu, axes=axes, back_mm=_back_mm(thorax), rng=rng)
-    without_calcium = hu.copy()
-    added = _add_deposits(rng, hu, deposits, axes, acquisition)
-    add_noise(hu, acquisition=acquisition, heart_yx_z=_middle(heart), rng=rng)
-    ct = to_hounsfield(hu, axes=axes, padding_hu=acquisition.padding_hu)
-    labels = _one_contour_a_slice(heart).astype(np.uint8) * np.uint8(Label.HEART)
-    is_bright = (ct >= THRESHOLD_HU) & (without_calcium < BONE_HU)
-    coronary, other = added[Tissue.CORONARY], added[Tissue.NONCORONARY]
-    labels[is_bright & (other >= VISIBLE_HU) & (other > coronary)] = Label.NONCORONARY
-    labels[is_bright & (coronary >= VISIBLE_HU) & (coronary >= other)] = Label.CORONARY
+    scene = Scene(canvas.hu, share, canvas.axes_mm_zyx, _breathing_yx(thorax), thorax.frame, _back_mm(thorax))
+    picture = take_picture(rng, scene, deposits=deposits, axes=axes, acquisition=acquisition)
     spacing = (acquisition.increment_mm, acquisition.pixel_mm, acquisition.pixel_mm)
     origin = (float(axes.x_mm[0]), float(axes.y_mm[0]), float(axes.z_mm[0]))
-    grid = grid_from_spacing(ct.shape, spacing, origin_lps_mm=origin)
-    return Volume(ct, grid), Labels(labels, grid)
+    grid = grid_from_spacing(picture.ct_hu_zyx.shape, spacing, origin_lps_mm=origin)
+    return Volume(picture.ct_hu_zyx, grid), Labels(_labels_of(picture), grid)
+
+
+def _labels_of(picture: Picture) -> UInt8Array:
+    """Return the labels that an expert would draw: what is bright on this very picture because of a deposit.
+
+    A voxel belongs to the kind of deposit that adds most to it; devices and bone are never calcium.
+    """
+    labels = one_contour_a_slice(picture.heart_zyx).astype(np.uint8) * np.uint8(Label.HEART)
+    for tissue, label in LABEL_OF_TISSUE.items():
+        added = picture.added_hu_zyx.get(tissue)
+        if added is None:
+            continue
+        voxels = np.nonzero(added >= VISIBLE_HU)
+        keep = (picture.ct_hu_zyx[voxels] >= THRESHOLD_HU) & (picture.tissue_hu_zyx[voxels] < BONE_HU)
+        for rival, theirs in picture.added_hu_zyx.items():
+            if rival != tissue:
+                keep &= added[voxels] >= theirs[voxels]
+        labels[tuple(index[keep] for index in voxels)] = label
+    return labels
+
+
+def _breathing_yx(thorax: Thorax) -> Float32Array:
+    """Return how far each place of the working grid moves with the breath: what the ribs hold, without the spine."""
+    _, y, x = thorax.canvas.axes_mm_zyx
+    person = thorax.person
+    inside = np.hypot(x[None, :] / person.chest_half_width_mm, y[:, None] / person.chest_half_depth_mm)
+    from_spine = np.hypot(x[None, :], y[:, None] - thorax.spine_mm - 8)
+    return smooth_step((1.02 - inside) / 0.08) * smooth_step((from_spine - 30) / 12)
 
 
 def _ct_axes(rng: np.random.Generator, thorax: Thorax, acquisition: Acquisition) -> CtAxes:
@@ -369,28 +382,6 @@ def _ct_axes(rng: np.random.Generator, thorax: Thorax, acquisition: Acquisition)
     )
 
 
-def _add_deposits(
-    rng: np.random.Generator,
-    hu_zyx: Float32Array,
-    deposits: tuple[Deposit, ...],
-    axes: CtAxes,
-    acquisition: Acquisition,
-) -> dict[Tissue, Float32Array]:
-    """Add every deposit's HU in place; return what coronary and other deposits added."""  # fmt: skip
-    added = {tissue: np.zeros_like(hu_zyx) for tissue in Tissue}
-    factor = calcium_factor(acquisition.kvp)
-    for deposit in deposits:
-        heading = rng.normal(0, 1, 3) * [1.0, 1.0, 0.6]
-        path = acquisition.motion_mm * rng.uniform(0.05, 0.85) * heading / np.linalg.norm(heading)
-        blur = Blur(acquisition.psf_sigma_mm, acquisition.thickness_mm, (path[0], path[1], path[2]))
-        found = seen_by_scanner(scaled_to_kvp(deposit, factor=factor), axes=axes, blur=blur)
-        if found is not None:
-            added[deposit.tissue][found[0]] += found[1]
-    for field_zyx in added.values():
-        hu_zyx += field_zyx
-    return added
-
-
 def _back_mm(thorax: Thorax) -> float:
     """Return y of the skin of the back."""
     hu = thorax.canvas.hu
@@ -398,21 +389,6 @@ def _back_mm(thorax: Thorax) -> float:
     rows = np.flatnonzero((hu[len(hu) // 2] > -400).sum(axis=1) * thorax.canvas.step_mm > 30)
     y: Float64Array = thorax.canvas.axes_mm_zyx[1]
     return float(y[rows[-1]])
-
-
-def _one_contour_a_slice(heart_zyx: BoolArray) -> BoolArray:
-    """Return the mask with the largest piece of each slice only: readers draw one outline."""
-    kept = np.zeros_like(heart_zyx)
-    for k in np.flatnonzero(heart_zyx.any(axis=(1, 2))):
-        pieces, _ = ndimage.label(heart_zyx[k])
-        kept[k] = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-    return kept
-
-
-def _middle(heart_zyx: BoolArray) -> tuple[int, int, int]:
-    """Return the heart's middle row, column and slice."""
-    z, y, x = (int(axis.mean()) for axis in np.nonzero(heart_zyx))
-    return y, x, z
 
 
 def _heart_of(labels_zyx: UInt8Array) -> UInt8Array:

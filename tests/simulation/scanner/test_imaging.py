@@ -1,108 +1,149 @@
-"""The scanner's noise, profile and field of view are what the acquisition says."""
+"""A picture has its sites' geometry, its patient's tissues, and the same bytes for any number of threads."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from calcmap.simulation.anatomy.deformation import draw_deformation
+from calcmap.simulation.anatomy.heart import HeartFrame
+from calcmap.simulation.calcium.deposits import Deposit, Material, Tissue
+from calcmap.simulation.scanner.axes import CtAxes
 from calcmap.simulation.scanner.imaging import (
-    CtAxes,
-    add_noise,
-    blur_by_motion,
-    gaussian_profile,
-    resample,
-    slice_profile,
+    Picture,
+    Scene,
+    one_contour_a_slice,
+    scale_bone,
+    take_picture,
     to_hounsfield,
 )
-from calcmap.simulation.scanner.sites import SITES, Acquisition, draw_acquisition
+from calcmap.simulation.scanner.sites import SITES, TRAINING_SITES, Acquisition, draw_acquisition, gated
+
+ACQUISITION = Acquisition(
+    120.0, 4.0, 5.0, 5.0, 3.0, 30.0, 0.5, 0.0, 0.0, -2000, 96, breath_mm=4.0, table_mm_s=20.0, window_turns=1.0
+)
 
 
-@pytest.fixture
-def acquisition() -> Acquisition:
-    return draw_acquisition(np.random.default_rng(0), site=SITES["ge_nmct"])
+def _scene() -> Scene:
+    axes = (np.arange(0, 60, 2.0), np.arange(-150, 150, 3.0), np.arange(-180, 180, 3.0))
+    y, x = axes[1][None, :, None], axes[2][None, None, :]
+    hu = np.full((30, 100, 120), -1000, dtype=np.float32)
+    hu[np.broadcast_to((x / 150) ** 2 + (y / 110) ** 2 < 1, hu.shape)] = -100
+    heart = np.broadcast_to((x / 50) ** 2 + (y / 45) ** 2 < 1, hu.shape)
+    hu[heart] = 40
+    inside = (np.hypot(x / 120, y / 90)[0] < 1).astype(np.float32)
+    return Scene(hu, heart.astype(np.float32), axes, inside, HeartFrame(np.array([0.0, 0.0, 30.0]), np.eye(3)), 112.0)
 
 
-def test_noise_has_the_sd_asked_for_at_the_heart(acquisition: Acquisition) -> None:
-    hu = np.full((6, 200, 200), -1000, dtype=np.float32)
-    hu[:, 40:160, 40:160] = 40
-
-    add_noise(hu, acquisition=acquisition, heart_yx_z=(100, 100, 3), rng=np.random.default_rng(1))
-
-    assert hu[:, 85:115, 85:115].std() == pytest.approx(acquisition.noise_sd_hu, rel=0.15)
-    assert hu[:, 85:115, 85:115].mean() == pytest.approx(40, abs=4)
+def _ball(x_mm: float, *, material: Material = Material.CALCIUM) -> Deposit:
+    axis = np.arange(-5, 5.1, 0.5)
+    parts = np.stack([grid.ravel() for grid in np.meshgrid(axis, axis, axis, indexing="ij")], axis=1)
+    return Deposit(
+        Tissue.CORONARY, "LAD", parts + np.array([x_mm, 0.0, 30.0]), np.full(len(parts), 600.0), 0.125, 0.0, material
+    )
 
 
-def test_noise_is_less_at_the_skin_than_in_the_middle(acquisition: Acquisition) -> None:
-    hu = np.full((6, 200, 200), -1000, dtype=np.float32)
-    y, x = np.mgrid[:200, :200] - 99.5
-    hu[:, np.hypot(x, y) < 90] = 40
-    before = hu.copy()
-
-    add_noise(hu, acquisition=acquisition, heart_yx_z=(100, 100, 3), rng=np.random.default_rng(1))
-
-    noise = hu - before
-    assert noise[:, 34:44, 34:44].std() < 0.9 * noise[:, 90:110, 90:110].std()
+def _picture(
+    acquisition: Acquisition = ACQUISITION, *, deposits: tuple[Deposit, ...] = (), n_threads: int = 2
+) -> Picture:
+    across = (np.arange(96) - 47.5) * 4.0
+    axes = CtAxes(z_mm=np.arange(6, 52, 5.0), y_mm=across, x_mm=across)
+    return take_picture(
+        np.random.default_rng(1), _scene(), deposits=deposits, axes=axes, acquisition=acquisition, n_threads=n_threads
+    )
 
 
-def test_profiles_integrate_to_one() -> None:
-    offset = np.arange(-20, 20, 0.01)
+def test_the_number_of_threads_changes_no_byte() -> None:
+    one, three = (_picture(deposits=(_ball(10),), n_threads=n) for n in (1, 3))
 
-    assert slice_profile(offset, thickness_mm=5.0).sum() * 0.01 == pytest.approx(1, abs=1e-6)
-    assert gaussian_profile(offset, sigma_mm=0.8).sum() * 0.01 == pytest.approx(1, abs=1e-6)
-
-
-def test_resampling_keeps_a_flat_field_and_puts_air_outside(acquisition: Acquisition) -> None:
-    source = (np.arange(0, 60, 2.0), np.arange(0, 90, 1.5), np.arange(0, 90, 1.5))
-    flat = np.full((30, 60, 60), 40, dtype=np.float32)
-    axes = CtAxes(z_mm=np.arange(10, 50, 5.0), y_mm=np.arange(-30, 120, 1.0), x_mm=np.arange(-30, 120, 1.0))
-
-    seen = resample(flat, source, axes=axes, acquisition=acquisition, outside=-1000.0)
-
-    np.testing.assert_allclose(seen[:, 40:110, 40:110], 40, atol=0.01)
-    assert (seen[:, :20] == -1000).all()
+    assert one.ct_hu_zyx.tobytes() == three.ct_hu_zyx.tobytes()
+    assert one.heart_zyx.tobytes() == three.heart_zyx.tobytes()
 
 
-def test_motion_leaves_what_is_far_from_the_heart_alone() -> None:
-    rng = np.random.default_rng(2)
-    hu = rng.normal(0, 100, (30, 60, 60)).astype(np.float32)
-    share = np.zeros_like(hu)
-    share[10:20, 25:35, 25:35] = 1
-    before = hu.copy()
+def test_tissues_keep_their_hu_and_the_corners_are_padded() -> None:
+    ct = _picture().ct_hu_zyx
 
-    blur_by_motion(hu, share, step_mm_zyx=(2.0, 1.5, 1.5), motion_mm=6.0, rng=rng)
-
-    np.testing.assert_array_equal(hu[:, :5], before[:, :5])
-    assert hu[12:18, 27:33, 27:33].std() < 0.8 * before[12:18, 27:33, 27:33].std()
-
-
-def test_hounsfield_values_are_clipped_and_padded() -> None:
-    axis = np.arange(64.0)
-    hu = np.full((2, 64, 64), 5000, dtype=np.float32)
-
-    ct = to_hounsfield(hu, axes=CtAxes(z_mm=np.arange(2.0), y_mm=axis, x_mm=axis), padding_hu=-2000)
-
-    assert ct.dtype == np.int16
-    assert ct[0, 32, 32] == 3071
+    assert ct[3:6, 46:50, 46:50].mean() == pytest.approx(40, abs=12)
+    assert ct[3:6, 46:50, 20:24].mean() == pytest.approx(-100, abs=15)
     assert ct[0, 0, 0] == -2000
 
 
-def test_a_deformation_can_be_undone() -> None:
-    rng = np.random.default_rng(3)
-    low, high = np.array([-150.0, -120, -100]), np.array([150.0, 120, 100])
-    field = draw_deformation(rng, low_mm_xyz=low, high_mm_xyz=high, sd_mm=3.2)
-    points = rng.uniform(low, high, (50, 3))
+def test_the_table_lies_under_the_back_and_not_in_the_patient() -> None:
+    tissue = _picture().tissue_hu_zyx[4]
+    below = tissue[int(47.5 + 114 / 4) : int(47.5 + 170 / 4), 40:56]
 
-    np.testing.assert_allclose(field.to_model(field.to_patient(points)), points, atol=0.02)
+    assert below.max() > -900
+    assert tissue[46:50, 46:50].max() < 60
 
 
-def test_a_deformation_is_the_same_for_points_and_grids() -> None:
-    rng = np.random.default_rng(4)
-    low, high = np.array([-60.0, -60, -60]), np.array([60.0, 60, 60])
-    field = draw_deformation(rng, low_mm_xyz=low, high_mm_xyz=high, sd_mm=3.2)
-    axes = (np.arange(-50, 50, 10.0), np.arange(-50, 50, 7.0), np.arange(-50, 50, 6.0))
+def test_a_deposit_adds_what_its_material_adds_at_the_tube_voltage() -> None:
+    still = replace(ACQUISITION, beat_share=0.0, breath_mm=0.0)
+    low = replace(still, kvp=80.0)
 
-    x, y, z = field.model_grid(axes)
-    point = field.to_model(np.array([[axes[2][5], axes[1][3], axes[0][7]]]))[0]
+    at_120, at_80 = (
+        _picture(how, deposits=(_ball(10), _ball(-30, material=Material.IODINE))).added_hu_zyx[Tissue.CORONARY]
+        for how in (still, low)
+    )
 
-    np.testing.assert_allclose([x[7, 3, 5], y[7, 3, 5], z[7, 3, 5]], point, atol=1e-3)
+    half = 48
+    assert at_80[..., half:].sum() / at_120[..., half:].sum() == pytest.approx(1.36, rel=0.03)
+    assert at_80[..., :half].sum() / at_120[..., :half].sum() > 1.5
+
+
+def test_a_picture_without_deposits_has_no_added_hu() -> None:
+    assert _picture().added_hu_zyx == {}
+
+
+def test_bone_is_brighter_at_a_lower_voltage_and_soft_tissue_is_not() -> None:
+    scaled = scale_bone(np.array([-100.0, 40.0, 100.0, 600.0], dtype=np.float32), kvp=80.0)
+
+    np.testing.assert_allclose(scaled[:3], [-100, 40, 100])
+    assert scaled[3] > 750
+
+
+def test_hounsfield_values_are_clipped() -> None:
+    np.testing.assert_array_equal(to_hounsfield(np.array([-3000.0, 20.4, 5000.0], np.float32)), [-1024, 20, 3071])
+
+
+def test_a_reader_draws_one_outline_a_slice() -> None:
+    heart = np.zeros((2, 8, 8), dtype=np.bool_)
+    heart[0, 1:5, 1:5] = heart[0, 7, 7] = True
+
+    kept = one_contour_a_slice(heart)
+
+    assert kept.sum() == 16
+    assert not kept[1].any()
+
+
+@pytest.mark.parametrize("name", sorted(SITES))
+def test_acquisitions_lie_in_their_sites_ranges(name: str) -> None:
+    site = SITES[name]
+    for seed in range(20):
+        drawn = draw_acquisition(np.random.default_rng(seed), site=site)
+        assert drawn.kvp in site.kvp
+        assert site.mas[0] <= drawn.mas <= site.mas[1]
+        assert drawn.kernel in {kernel.name for kernel in site.kernels}
+        assert 1 <= drawn.thickness_mm <= 8.4
+        assert 0.5 <= drawn.pixel_mm <= 1.4
+        assert drawn.breath_mm == 0 or site.breath_mm[0] <= drawn.breath_mm <= site.breath_mm[1]
+        assert "{" not in drawn.series_description
+
+
+def test_the_external_site_shares_neither_kernels_nor_population_with_training_sites() -> None:
+    external = SITES["external"]
+
+    for site in TRAINING_SITES:
+        assert not {kernel.name for kernel in site.kernels} & {kernel.name for kernel in external.kernels}
+        assert site.scan_fov_mm > 0
+        assert (site.manufacturer, site.bmi_shift) != (external.manufacturer, external.bmi_shift)
+    assert external.body_spread > 1
+    assert external.arms_down_share > max(site.arms_down_share for site in TRAINING_SITES)
+
+
+def test_a_gated_scan_is_the_standard_calcium_protocol() -> None:
+    drawn = gated(draw_acquisition(np.random.default_rng(0), site=SITES["pet_ct"]), rng=np.random.default_rng(1))
+
+    assert (drawn.kvp, drawn.increment_mm, drawn.thickness_mm, drawn.breath_mm) == (120.0, 3.0, 3.0, 0.0)
+    assert 60 <= drawn.mas <= 80
+    assert drawn.is_gated

@@ -1,238 +1,319 @@
-"""From painted tissues to a CT: motion, blur, slice profile, noise, field of view.
+"""From painted tissues to a CT, slice by slice: breath, beat, slice profile, point spread, table, calcium, noise.
 
-All in image space: a separable point spread function with a slice profile, and noise shaped like that of filtered
-backprojection. Every operator is a sparse matrix, so the same seed gives the same bytes whatever the number of threads.
+Slices do not depend on each other and each has its own random numbers, so any number of threads gives the same bytes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, ndimage, sparse, special
+from scipy import ndimage, sparse
 
-from calcmap.core.volume import Float32Array, Float64Array, Int16Array
+from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Int16Array, IntArray
+from calcmap.simulation.anatomy.heart import HeartFrame
+from calcmap.simulation.calcium.deposits import Deposit, Tissue
+from calcmap.simulation.calcium.rendering import Blur, scaled_to_kvp, seen_by_scanner
+from calcmap.simulation.scanner.axes import CtAxes
+from calcmap.simulation.scanner.motion import (
+    HeartMotion,
+    ViewTimes,
+    deposit_motion,
+    draw_view_times,
+    heart_motion,
+    seen_heart,
+)
+from calcmap.simulation.scanner.noise import Beam, added_density, body_density, error_image, make_beam
+from calcmap.simulation.scanner.optics import (
+    PointSpread,
+    gaussian_profile,
+    sampling_matrix,
+    slice_profile,
+    slice_weights,
+)
 from calcmap.simulation.scanner.sites import Acquisition
+from calcmap.simulation.scanner.spectrum import bone_factor, calcium_factor, material_factor
+from calcmap.simulation.scanner.table import table_plane
 
 AIR_HU = -1000.0
 LOWEST_HU = -1024
 HIGHEST_HU = 3071
-KVP_SCALE = ((80.0, 1.36), (100.0, 1.115), (120.0, 1.0), (135.0, 0.915), (140.0, 0.89))
-"""Calcium's HU over that at 120 kVp (thresholds of Grani 2018 over 130 HU; 140 kVp extrapolated)."""
-CALCIFIED_FROM_HU = 100.0
-SLICE_EDGE_FACTOR = 0.12
-"""SD of the slice profile's soft edges over its width (our choice: a helical profile is no box)."""
-STREAK_SHARE = 0.12
-"""Share of the noise variance that runs along the rows (our choice)."""
-ATTENUATION_PER_MM = 0.019
-"""Water at 60-70 keV."""
-MODULATION = 0.38
-"""Part of the path's attenuation that tube current modulation and the bow-tie leave in the noise (our choice)."""
-N_PHASES = 5
-PET_TABLE_SHARE = 0.5
+DENSE_FROM_HU = 100.0
+"""Above this, bone mineral or contrast raises HU and follows the tube voltage."""
+N_THREADS = 2
+CONE_BLUR = 0.08
+"""Growth of a flat panel's slice thickness per mm from its middle plane: rays there are oblique (our choice)."""
 
 
-@dataclass(frozen=True)
-class CtAxes:
-    """Voxel centres of the CT in patient coordinates, mm."""
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What lies in the scanner: the working grid with everything but calcium and devices.
 
-    z_mm: Float64Array
-    y_mm: Float64Array
-    x_mm: Float64Array
+    Parameters
+    ----------
+    hu_zyx : ndarray of float32
+        HU at 120 kVp.
+    heart_share_zyx : ndarray of float32
+        Share of each voxel inside the labelled heart.
+    axes_mm_zyx : tuple of ndarray
+        Voxel centres.
+    breathing_yx : ndarray of float32
+        How far a place moves with the breath: 1 within the ribs, 0 at wall and spine.
+    frame : HeartFrame
+        Where the heart is.
+    back_mm : float
+        y of the skin of the back, on the table.
+    """
+
+    hu_zyx: Float32Array
+    heart_share_zyx: Float32Array
+    axes_mm_zyx: tuple[Float64Array, Float64Array, Float64Array]
+    breathing_yx: Float32Array
+    frame: HeartFrame
+    back_mm: float
 
 
-def calcium_factor(kvp: float) -> float:
-    """Return calcium's HU at a tube voltage over that at 120 kVp."""
-    voltages, factors = zip(*KVP_SCALE, strict=True)
-    return float(np.interp(kvp, voltages, factors))
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A CT on its grid, and what a label needs to know of each voxel; shape (slices, rows, columns)."""
+
+    ct_hu_zyx: Int16Array
+    heart_zyx: BoolArray
+    tissue_hu_zyx: Int16Array
+    """Without calcium, devices and noise."""
+    added_hu_zyx: dict[Tissue, Float32Array]
+    """What each kind of deposit adds."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Setup:
+    """What all slices of one scan share."""
+
+    scene: Scene
+    axes: CtAxes
+    acquisition: Acquisition
+    times: ViewTimes
+    heart: HeartMotion | None
+    beam: Beam
+    table_yx: Float32Array
+    table_density_yx: Float32Array
+    added_zyx: Float32Array
+    sampling: tuple[tuple[float, sparse.csr_array, sparse.csr_array], ...]
+    seeds: IntArray
+
+
+def take_picture(
+    rng: np.random.Generator,
+    scene: Scene,
+    *,
+    deposits: Sequence[Deposit],
+    axes: CtAxes,
+    acquisition: Acquisition,
+    n_threads: int = N_THREADS,
+) -> Picture:
+    """Return the CT of a scene with its deposits.
+
+    Parameters
+    ----------
+    rng : Generator
+        Of the heart's and the breath's start, the table and the noise.
+    scene : Scene
+        What lies in the scanner.
+    deposits : sequence of Deposit
+        Calcium and devices, in patient coordinates.
+    axes : CtAxes
+        The CT's voxel centres; square pixels, as many rows as columns.
+    acquisition : Acquisition
+        How the scan is taken.
+    n_threads : int
+        Has no influence on the result.
+    """
+    times = draw_view_times(rng, z_mm=axes.z_mm, acquisition=acquisition)
+    with ThreadPoolExecutor(n_threads) as pool:
+        added = _added_by_deposits(scene, deposits, times, axes, acquisition, pool)
+        setup = _set_up(rng, scene, times, axes, acquisition, added)
+        ct = np.empty(setup.added_zyx.shape, dtype=np.int16)
+        tissue, heart = np.empty_like(ct), np.empty(ct.shape, dtype=np.bool_)
+
+        def finish(k: int) -> None:
+            ct[k], tissue[k], heart[k] = _slice(setup, k)
+
+        list(pool.map(finish, range(len(ct))))
+    _pad(ct, axes=axes, acquisition=acquisition)
+    return Picture(ct, heart, tissue, added)
 
 
 def scale_bone(hu_zyx: Float32Array, *, kvp: float) -> Float32Array:
     """Return HU with what is denser than soft tissue scaled to the tube voltage."""
-    scaled: Float32Array = np.maximum(hu_zyx - np.float32(CALCIFIED_FROM_HU), 0)
-    scaled *= np.float32(calcium_factor(kvp) - 1)
+    factor = bone_factor(kvp)
+    if factor == 1:
+        return hu_zyx
+    scaled: Float32Array = np.maximum(hu_zyx - np.float32(DENSE_FROM_HU), 0)
+    scaled *= np.float32(factor - 1)
     scaled += hu_zyx
     return scaled
 
 
-def slice_profile(offset_mm: Float64Array, *, thickness_mm: float) -> Float64Array:
-    """Return the slice sensitivity at a distance from the slice's centre, per mm; its integral is 1."""
-    sigma = SLICE_EDGE_FACTOR * thickness_mm * np.sqrt(2)
-    edges = special.erf((offset_mm + thickness_mm / 2) / sigma) - special.erf((offset_mm - thickness_mm / 2) / sigma)
-    profile: Float64Array = edges / (2 * thickness_mm)
-    return profile
+def to_hounsfield(hu: Float32Array) -> Int16Array:
+    """Return rounded HU within the scanner's range."""
+    return np.clip(np.rint(hu), LOWEST_HU, HIGHEST_HU).astype(np.int16)
 
 
-def gaussian_profile(offset_mm: Float64Array, *, sigma_mm: float) -> Float64Array:
-    """Return the in-plane point spread at a distance, per mm; its integral is 1."""
-    profile: Float64Array = np.exp(-0.5 * (offset_mm / sigma_mm) ** 2) / (sigma_mm * np.sqrt(2 * np.pi))
-    return profile
+def _pad(ct_hu_zyx: Int16Array, *, axes: CtAxes, acquisition: Acquisition) -> None:
+    """Write the padding value outside the round field of view, in place."""
+    if acquisition.padding_hu is None:
+        return
+    x, y = axes.x_mm - axes.x_mm.mean(), axes.y_mm - axes.y_mm.mean()
+    radius = 0.5 * min(axes.x_mm[-1] - axes.x_mm[0], acquisition.scan_fov_mm) + 0.5
+    ct_hu_zyx[:, np.hypot(x[None, :], y[:, None]) > radius] = acquisition.padding_hu
 
 
-def _resampler(targets_mm: Float64Array, sources_mm: Float64Array, *, sigma_mm: float) -> sparse.csr_array:
-    """Return the matrix that blurs and samples; targets beyond the source grid get nothing (air)."""
-    step = sources_mm[1] - sources_mm[0]
-    # the working grid's own soft edges already blur by about a third of a step
-    sigma = max(np.sqrt(max(sigma_mm**2 - step**2 / 12, 0.0)), 0.45 * step)
-    weights = gaussian_profile(targets_mm[:, None] - sources_mm[None, :], sigma_mm=sigma) * step
-    weights[weights < 1e-4] = 0
-    total = weights.sum(axis=1, keepdims=True)
-    inside = (targets_mm >= sources_mm[0] - step / 2) & (targets_mm <= sources_mm[-1] + step / 2)
-    weights = np.where(inside[:, None], weights / np.maximum(total, 1e-9), 0)
-    return sparse.csr_array(weights.astype(np.float32))
-
-
-def resample(
-    field_zyx: Float32Array,
-    source_mm_zyx: tuple[Float64Array, Float64Array, Float64Array],
-    *,
+def _set_up(
+    rng: np.random.Generator,
+    scene: Scene,
+    times: ViewTimes,
     axes: CtAxes,
     acquisition: Acquisition,
-    outside: float,
-) -> Float32Array:
-    """Return a field of the working grid as the scanner sees it, without noise."""  # fmt: skip
-    z, y, x = source_mm_zyx
-    along_y = _resampler(axes.y_mm, y, sigma_mm=acquisition.psf_sigma_mm)
-    along_x = _resampler(axes.x_mm, x, sigma_mm=acquisition.psf_sigma_mm)
-    weights = slice_profile(axes.z_mm[:, None] - z[None, :], thickness_mm=acquisition.thickness_mm)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    seen = np.empty((len(axes.z_mm), len(axes.y_mm), len(axes.x_mm)), dtype=np.float32)
-    for k, row in enumerate(weights):
-        used = np.flatnonzero(row > 1e-4)
-        plane = np.zeros(field_zyx.shape[1:], dtype=np.float32)
-        for j in used:
-            plane += row[j] * (field_zyx[j] - np.float32(outside))
-        seen[k] = (along_x @ (along_y @ plane).T).T
-    seen += np.float32(outside)
-    return seen
+    added: dict[Tissue, Float32Array],
+) -> _Setup:
+    z, y, x = scene.axes_mm_zyx
+    scene = Scene(scale_bone(scene.hu_zyx, kvp=acquisition.kvp), scene.heart_share_zyx, scene.axes_mm_zyx,
+                  scene.breathing_yx, scene.frame, scene.back_mm)  # fmt: skip
+    profile = slice_weights(z, z, thickness_mm=acquisition.thickness_mm)
+    heart = heart_motion(scene.hu_zyx, scene.heart_share_zyx, axes_mm_zyx=scene.axes_mm_zyx, profile=profile,
+                         times=times, frame=scene.frame)  # fmt: skip
+    beam = make_beam(rng, acquisition, axes=axes, canvas_y_mm=y, canvas_x_mm=x)
+    table = table_plane(rng, axes=axes, back_mm=scene.back_mm, table=acquisition.table)
+    sampling = tuple(
+        (weight, sampling_matrix(axes.y_mm, y, sigma_mm=sigma), sampling_matrix(axes.x_mm, x, sigma_mm=sigma))
+        for weight, sigma in PointSpread(acquisition.psf_sigma_mm, acquisition.edge).parts()
+    )
+    total = np.zeros((len(axes.z_mm), len(axes.y_mm), len(axes.x_mm)), dtype=np.float32)
+    for field_zyx in added.values():
+        total += field_zyx
+    seeds = rng.integers(0, 2**63, len(axes.z_mm) + 1)
+    return _Setup(scene, axes, acquisition, times, heart, beam, table, added_density(table - np.float32(AIR_HU), beam),
+                  total, sampling, seeds)  # fmt: skip
 
 
-def blur_by_motion(
-    hu_zyx: Float32Array,
-    heart_share_zyx: Float32Array,
-    *,
-    step_mm_zyx: tuple[float, float, float],
-    motion_mm: float,
-    rng: np.random.Generator,
-) -> None:
-    """Average the heart region over some beats, in place; the blur differs by height, as in helical scans."""
-    occupied = np.argwhere(heart_share_zyx.max(axis=(1, 2)) > 0.5)
-    if motion_mm <= 0 or len(occupied) == 0:
-        return
-    pad = [int(14 / step) for step in step_mm_zyx]
-    found = ndimage.find_objects((heart_share_zyx > 0.5).astype(np.uint8))[0]
-    box = tuple(slice(max(s.start - p, 0), s.stop + p) for s, p in zip(found, pad, strict=True))
-    sub = hu_zyx[box]
-    mask = ndimage.gaussian_filter(heart_share_zyx[box], [4 / s for s in step_mm_zyx])
-    mask = np.clip(mask * 1.6, 0, 1)
-    n = len(sub)
-    height = np.arange(n) * step_mm_zyx[0]
-    turn = rng.uniform(0, 2 * np.pi)
-    local = motion_mm * (0.55 + 0.45 * np.sin(height / rng.uniform(18, 40) + turn))
-    heading = rng.uniform(0, 2 * np.pi) + 0.6 * np.sin(height / 30)
-    mean = np.zeros_like(sub)
-    for phase in np.linspace(-0.35, 0.35, N_PHASES):
-        for k in range(n):
-            shift = phase * local[k] * np.array([np.sin(heading[k]), np.cos(heading[k])]) / step_mm_zyx[1:]
-            mean[k] += _shift_plane(sub[k], shift)
-    sub += mask * (mean / N_PHASES - sub)
+def _added_by_deposits(
+    scene: Scene,
+    deposits: Sequence[Deposit],
+    times: ViewTimes,
+    axes: CtAxes,
+    acquisition: Acquisition,
+    pool: ThreadPoolExecutor,
+) -> dict[Tissue, Float32Array]:
+    """Return what the deposits of each kind add to every voxel."""
+    shape = (len(axes.z_mm), len(axes.y_mm), len(axes.x_mm))
+    added = {tissue: np.zeros(shape, dtype=np.float32) for tissue in {deposit.tissue for deposit in deposits}}
+
+    def render(deposit: Deposit) -> tuple[tuple[slice, slice, slice], Float32Array] | None:
+        center = deposit.parts_mm.mean(axis=0)
+        motion = None
+        if times.has_motion:
+            motion = deposit_motion(times, center_mm=center, share=deposit.motion_share, frame=scene.frame)
+        blur = Blur(acquisition.psf_sigma_mm, _thickness_mm(acquisition, axes, float(center[2])),
+                    edge=acquisition.edge, motion=motion)  # fmt: skip
+        factor = material_factor(deposit.material, acquisition.kvp)
+        return seen_by_scanner(scaled_to_kvp(deposit, factor=factor), axes=axes, blur=blur)
+
+    for deposit, found in zip(deposits, pool.map(render, deposits), strict=True):
+        if found is not None:
+            added[deposit.tissue][found[0]] += found[1]
+    return added
 
 
-def _shift_plane(plane_yx: Float32Array, shift_px: Float64Array) -> Float32Array:
-    """Return a plane shifted bilinearly; the border rows wrap, far from the heart."""
-    whole = np.floor(shift_px).astype(int)
-    fy, fx = (shift_px - whole).astype(np.float32)
-    base = np.roll(plane_yx, (whole[0], whole[1]), axis=(0, 1))
-    base = (1 - fy) * base + fy * np.roll(base, 1, axis=0)
-    shifted: Float32Array = (1 - fx) * base + fx * np.roll(base, 1, axis=1)
+def _thickness_mm(acquisition: Acquisition, axes: CtAxes, z_mm: float) -> float:
+    """Return the slice thickness at a height: a flat panel's grows towards the ends of its cone."""
+    if not acquisition.is_flat_panel:
+        return acquisition.thickness_mm
+    middle = 0.5 * (axes.z_mm[0] + axes.z_mm[-1])
+    return float(np.hypot(acquisition.thickness_mm, CONE_BLUR * abs(z_mm - middle)))
+
+
+def _slice(setup: _Setup, k: int) -> tuple[Int16Array, Int16Array, BoolArray]:
+    """Return one slice's CT, its HU without calcium and noise, and its heart."""
+    plane, share = _tissue_planes(setup, k)
+    tissue = _sampled(setup, plane)
+    np.maximum(tissue, setup.table_yx, out=tissue)
+    heart = _sampled_share(setup, share) >= 0.5
+    density = body_density(plane, setup.beam) + setup.table_density_yx
+    hu = tissue
+    if setup.added_zyx[k].any():
+        density += added_density(setup.added_zyx[k], setup.beam)
+        hu = tissue + setup.added_zyx[k]
+    own, following = (np.random.default_rng(int(seed)) for seed in setup.seeds[k : k + 2])
+    hu = hu + error_image(density, setup.beam, own=own, following=following)
+    return to_hounsfield(hu), to_hounsfield(tissue), heart
+
+
+def _tissue_planes(setup: _Setup, k: int) -> tuple[Float32Array, Float32Array]:
+    """Return a slice's HU and heart share on the working grid, with breath and beat."""
+    scene, z_mm = setup.scene, float(setup.axes.z_mm[k])
+    breath = setup.times.breath_mm_zy[k].reshape(-1, 2)
+    thickness = _thickness_mm(setup.acquisition, setup.axes, z_mm)
+    still = slice_weights(np.array([z_mm]), scene.axes_mm_zyx[0], thickness_mm=thickness)[0]
+    moved = slice_weights(z_mm - breath[:, 0], scene.axes_mm_zyx[0], thickness_mm=thickness).mean(axis=0)
+    plane = _mean_plane(scene.hu_zyx, moved)
+    share = _mean_plane(scene.heart_share_zyx, moved)
+    source_mm = float(z_mm - breath[:, 0].mean())
+    if setup.heart is not None and setup.heart.reaches(source_mm):
+        _, rows, columns = setup.heart.box
+        change, share_change = seen_heart(setup.heart, k, z_mm=source_mm)
+        plane[rows, columns] += change
+        share[rows, columns] += share_change
+    if np.abs(breath).max() > 0:
+        depth = float(breath[:, 1].mean()) / float(scene.axes_mm_zyx[1][1] - scene.axes_mm_zyx[1][0])
+        rest = _mean_plane(scene.hu_zyx, still)
+        plane = rest + scene.breathing_yx * (_shifted_rows(plane, depth) - rest)
+        share = _shifted_rows(share, depth)
+    return plane, share
+
+
+def _mean_plane(field_zyx: Float32Array, weights: Float64Array) -> Float32Array:
+    plane = np.zeros(field_zyx.shape[1:], dtype=np.float32)
+    for j in np.flatnonzero(weights):
+        plane += np.float32(weights[j]) * field_zyx[j]
+    return plane
+
+
+def _shifted_rows(plane_yx: Float32Array, rows: float) -> Float32Array:
+    """Return a plane moved to the back by some rows; the border, far from what moves, wraps."""
+    whole = int(np.floor(rows))
+    share = np.float32(rows - whole)
+    base = np.roll(plane_yx, whole, axis=0)
+    shifted: Float32Array = base + share * (np.roll(base, 1, axis=0) - base)
     return shifted
 
 
-def add_table(hu_zyx: Float32Array, *, axes: CtAxes, back_mm: float, rng: np.random.Generator) -> None:
-    """Draw a curved patient table under the back, in place."""
-    curvature = rng.uniform(0.0006, 0.0022)
-    half_width, thick = rng.uniform(190, 260), rng.uniform(14, 45)
-    shell = rng.uniform(-200, 500)
-    x, y = axes.x_mm[None, :], axes.y_mm[:, None]
-    depth = y - (back_mm + rng.uniform(3, 12) - curvature * x**2)
-    inside = np.clip(half_width - np.abs(x), 0, 1)
-    pixel = axes.x_mm[1] - axes.x_mm[0]
-
-    def layer(at_mm: float, width_mm: float) -> Float64Array:
-        share: Float64Array = np.clip((width_mm / 2 - np.abs(depth - at_mm)) / pixel + 0.5, 0, 1) * inside
-        return share
-
-    table = np.maximum(layer(1, 2), layer(thick, 2)) * (shell + 1000)
-    table = np.maximum(table, layer(thick / 2, thick) * rng.uniform(15, 80))
-    plane = (table - 1000).astype(np.float32)
-    for k in range(len(hu_zyx)):
-        np.maximum(hu_zyx[k], plane, out=hu_zyx[k])
+def _sampled(setup: _Setup, plane_yx: Float32Array) -> Float32Array:
+    """Return a plane of the working grid blurred and sampled on the CT's pixels; air beyond the grid."""
+    above_air = plane_yx - np.float32(AIR_HU)
+    seen = np.full((len(setup.axes.y_mm), len(setup.axes.x_mm)), AIR_HU, dtype=np.float32)
+    for weight, along_y, along_x in setup.sampling:
+        seen += np.float32(weight) * (along_x @ (along_y @ above_air).T).T
+    return seen
 
 
-def add_noise(hu_zyx: Float32Array, *, acquisition: Acquisition, heart_yx_z: tuple[int, int, int],
-              rng: np.random.Generator) -> None:  # fmt: skip
-    """Add noise in place; its SD equals the acquisition's at the heart (row, column, slice).
-
-    The SD grows with what the beam crosses in the row and the column of a pixel: more in shoulders and liver, less in
-    the lungs and at the skin.
-    """
-    transfer = _noise_transfer(hu_zyx.shape[1:], acquisition)
-    row, column, middle = heart_yx_z
-    rows, columns = _paths(hu_zyx[middle], acquisition.pixel_mm)
-    unit = np.sqrt(0.5 * (rows[row - 5 : row + 6].mean() + columns[column - 5 : column + 6].mean()))
-    amplitude = acquisition.noise_sd_hu / unit
-    for k in range(len(hu_zyx)):
-        rows, columns = _paths(hu_zyx[k], acquisition.pixel_mm)
-        sd = np.sqrt(0.5 * (rows[:, None] * np.float32(1 - STREAK_SHARE) + columns[None, :]))
-        hu_zyx[k] += np.float32(amplitude) * sd * _shaped(transfer, hu_zyx.shape[1:], rng)
-        streaks = _streaks(hu_zyx.shape[1:], rng)
-        hu_zyx[k] += np.float32(amplitude) * np.sqrt(0.5 * np.float32(STREAK_SHARE) * rows)[:, None] * streaks
+def _sampled_share(setup: _Setup, share_yx: Float32Array) -> Float32Array:
+    if not share_yx.any():
+        return np.zeros((len(setup.axes.y_mm), len(setup.axes.x_mm)), dtype=np.float32)
+    _, along_y, along_x = setup.sampling[0]
+    sampled: Float32Array = (along_x @ (along_y @ share_yx).T).T
+    return sampled
 
 
-def _paths(plane_yx: Float32Array, pixel_mm: float) -> tuple[Float32Array, Float32Array]:
-    """Return relative noise variance from the beam's path along each row and each column."""
-    density = np.clip((plane_yx + 1000) / 1000, 0, 2)
-    scale = np.float32(ATTENUATION_PER_MM * pixel_mm * MODULATION)
-    rows = ndimage.uniform_filter1d(density.sum(axis=1), 15, mode="nearest")
-    columns = ndimage.uniform_filter1d(density.sum(axis=0), 15, mode="nearest")
-    return np.exp(scale * rows), np.exp(scale * columns)
+def one_contour_a_slice(heart_zyx: BoolArray) -> BoolArray:
+    """Return the mask with the largest piece of each slice only: readers draw one outline."""
+    kept = np.zeros_like(heart_zyx)
+    for k in np.flatnonzero(heart_zyx.any(axis=(1, 2))):
+        pieces, _ = ndimage.label(heart_zyx[k])
+        kept[k] = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    return kept
 
 
-def _noise_transfer(shape_yx: tuple[int, ...], acquisition: Acquisition) -> Float32Array:
-    """Return the amplitude by spatial frequency: root of the ramp times the kernel's transfer, for SD 1."""
-    fy = fft.fftfreq(shape_yx[0], acquisition.pixel_mm)[:, None]
-    fx = fft.rfftfreq(shape_yx[1], acquisition.pixel_mm)[None, :]
-    frequency = np.hypot(fy, fx)
-    sigma = max(acquisition.psf_sigma_mm * 0.9, 0.35 * acquisition.pixel_mm)
-    amplitude = np.sqrt(frequency + 0.02) * np.exp(-2 * (np.pi * sigma * frequency) ** 2)
-    full = np.where((fx == 0) | (fx == fx.max()), 1.0, 2.0)
-    power = float((full * amplitude**2).sum()) / (shape_yx[0] * shape_yx[1])
-    transfer: Float32Array = (amplitude / np.sqrt(power)).astype(np.float32)
-    return transfer
-
-
-def _shaped(transfer: Float32Array, shape_yx: tuple[int, ...], rng: np.random.Generator) -> Float32Array:
-    white = rng.standard_normal(shape_yx, dtype=np.float32)
-    shaped: Float32Array = fft.irfft2(fft.rfft2(white) * transfer, s=shape_yx)
-    return shaped.astype(np.float32)
-
-
-def _streaks(shape_yx: tuple[int, ...], rng: np.random.Generator) -> Float32Array:
-    """Return noise of SD about 1 that changes from row to row and slowly along them."""
-    knots = rng.standard_normal((shape_yx[0], 20), dtype=np.float32)
-    place = np.linspace(0, 18.999, shape_yx[1]).astype(np.float32)
-    left = place.astype(int)
-    share = place - left
-    norm = np.sqrt((1 - share) ** 2 + share**2)
-    streaks: Float32Array = (knots[:, left] * (1 - share) + knots[:, left + 1] * share) / norm
-    return streaks
-
-
-def to_hounsfield(hu_zyx: Float32Array, *, axes: CtAxes, padding_hu: int | None) -> Int16Array:
-    """Return rounded HU within the scanner's range, with padding outside the round field of view."""
-    rounded = np.clip(np.rint(hu_zyx), LOWEST_HU, HIGHEST_HU).astype(np.int16)
-    if padding_hu is not None:
-        x, y = axes.x_mm - axes.x_mm.mean(), axes.y_mm - axes.y_mm.mean()
-        outside = np.hypot(x[None, :], y[:, None]) > 0.5 * (axes.x_mm[-1] - axes.x_mm[0]) + 0.5
-        rounded[:, outside] = padding_hu
-    return rounded
+__all__ = ["CtAxes", "Picture", "Scene", "calcium_factor", "gaussian_profile", "one_contour_a_slice", "scale_bone",
+           "slice_profile", "take_picture", "to_hounsfield"]  # fmt: skip
