@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 
 from calcmap.cohorts import jobs, planted, simulated
+from calcmap.cohorts.order import SimulationOrder
 from calcmap.cohorts.planted import erase_lesions, write_planted_cohort
-from calcmap.cohorts.simulated import SimulationOrder, write_simulated_cohort
+from calcmap.cohorts.simulated import write_simulated_cohort
+from calcmap.cohorts.tables import cohort_patient
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.result import CalciumClass
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.io.cases import Case, load_case_arrays, read_case, write_case
-from calcmap.io.finding import find_studies
+from calcmap.io.ct_writing import CtHeader, write_ct_series
 from calcmap.io.reading import read_single_ct
+from calcmap.simulation.nuclear.perfusion import Perfusion
 from calcmap.simulation.patient import PatientFacts, Recipe, SimulatedPatient
 from calcmap.simulation.planting.plaques import PointSpread
 from calcmap.simulation.planting.truth import PlantedScan
@@ -36,9 +39,20 @@ class StubPlaque:
     calcium_class: CalciumClass = CalciumClass.NONCORONARY
 
 
-def stub_patient(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
+@dataclass(frozen=True)
+class StubPlan:
+    seed: int
+    site: Site
+    recipe: Recipe | None
+
+
+def stub_plan(order: SimulationOrder, number: int) -> StubPlan:
+    return StubPlan(simulated.patient_seed(order.seed, number), simulated.SITES[order.site], order.recipe)
+
+
+def stub_patient(plan: StubPlan) -> SimulatedPatient:
     """Return a block of tissue with one calcification, in a hundredth of a simulated patient's time."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(plan.seed)
     ct = np.full(SHAPE_ZYX, -1000) + rng.integers(-9, 10, SHAPE_ZYX)
     ct[:, 6:26, 6:26] += 1040
     labels = np.zeros(SHAPE_ZYX, dtype=np.uint8)
@@ -46,13 +60,28 @@ def stub_patient(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPa
     ct[10, 12, 12], labels[10, 12, 12] = 350, Label.CORONARY
     grid = grid_from_spacing(SHAPE_ZYX, SPACING_MM_ZYX)
     acquisition = Acquisition(140.0, 4.0, 3.0, 5.0, 0.5, 9.0, 0.0, 30.0, 30.0, None, 32)
-    facts = PatientFacts(seed, site.name, "F", 61.4, 165.0, 27.0, acquisition, 1, 40.0, 600.0)
+    facts = PatientFacts(plan.seed, plan.site.name, "F", 61.4, 165.0, 27.0, acquisition, 1, 40.0, 600.0)
     return SimulatedPatient(Volume(ct.astype(np.int16), grid), Labels(labels, grid), facts, ())
+
+
+def stub_study(plan: StubPlan, folder: Path, *, name: str, perfusion: Perfusion | None) -> None:
+    """Write the stub's CT as DICOM; whole studies have tests of their own."""
+    write_ct_series(stub_patient(plan).volume, folder / "dicom", header=CtHeader(seed=name))
+    (folder / "truth").mkdir()
+    truth = {"id": name, "stress_tpd_percent": perfusion.stress_tpd_percent if perfusion else None}
+    (folder / "truth" / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+
+
+def use_stubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put stubs in the place of the simulator; worker processes are forked and have them too."""
+    monkeypatch.setattr(simulated, "plan_of", stub_plan)
+    monkeypatch.setattr(simulated, "scan_patient", stub_patient)
+    monkeypatch.setattr(simulated, "write_study_and_truth", stub_study)
 
 
 @pytest.fixture(autouse=True)
 def _stub_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulated, "simulate_patient", stub_patient)  # worker processes are forked and have it too
+    use_stubs(monkeypatch)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -71,7 +100,7 @@ def test_the_bytes_are_the_same_for_any_number_of_workers(tmp_path: Path) -> Non
     for workers in (1, 2):
         list(write_simulated_cohort(order(), tmp_path / str(workers), workers=workers))
     one = digests(tmp_path / "1")
-    assert len(one) == 9
+    assert len(one) == 10  # three cases of three files, and the order
     assert one == digests(tmp_path / "2")
 
 
@@ -116,12 +145,12 @@ def test_a_cohort_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_patient_that_fails_leaves_no_finished_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail_on_second(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
-        if seed == simulated.patient_seed(7, 1):
+    def fail_on_second(plan: StubPlan) -> SimulatedPatient:
+        if plan.seed == simulated.patient_seed(7, 1):
             raise ZeroDivisionError
-        return stub_patient(seed, site=site, recipe=recipe)
+        return stub_patient(plan)
 
-    monkeypatch.setattr(simulated, "simulate_patient", fail_on_second)
+    monkeypatch.setattr(simulated, "scan_patient", fail_on_second)
     with pytest.raises(ZeroDivisionError):
         list(write_simulated_cohort(order(patients=2), tmp_path, workers=1))
     assert not (tmp_path / "pet_ct-7-00001").exists()
@@ -130,28 +159,46 @@ def test_a_patient_that_fails_leaves_no_finished_folder(tmp_path: Path, monkeypa
 def test_jobs_that_have_not_begun_are_dropped_when_the_caller_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(seed: int, *, site: Site, recipe: Recipe | None) -> SimulatedPatient:
+    def slow(plan: StubPlan) -> SimulatedPatient:
         time.sleep(0.05)
-        return stub_patient(seed, site=site, recipe=recipe)
+        return stub_patient(plan)
 
-    monkeypatch.setattr(simulated, "simulate_patient", slow)
+    monkeypatch.setattr(simulated, "scan_patient", slow)
     running = write_simulated_cohort(order(patients=200), tmp_path, workers=1)
     next(running)
     running.close()  # type: ignore[attr-defined]
     assert len(list(tmp_path.iterdir())) < 50
 
 
-def test_a_dicom_cohort_is_read_back_as_the_same_scan_with_its_truth_apart(tmp_path: Path) -> None:
+def test_a_dicom_cohort_holds_studies_that_tell_the_story_of_the_table(tmp_path: Path) -> None:
     (folder,) = write_simulated_cohort(order(patients=1, as_dicom=True), tmp_path, workers=1)
-    patient = stub_patient(simulated.patient_seed(7, 0), site=simulated.SITES["pet_ct"], recipe=None)
     scan = read_single_ct(folder / "dicom")
-    np.testing.assert_array_equal(scan.volume.ct_hu_zyx, patient.volume.ct_hu_zyx)
-    assert (scan.acquisition.kvp, scan.acquisition.slice_thickness_mm) == (140.0, 5.0)
-    assert (scan.acquisition.patient_sex, scan.acquisition.patient_age_years) == ("F", 61.0)
+    np.testing.assert_array_equal(scan.volume.ct_hu_zyx, stub_patient(stub_plan(order(), 0)).volume.ct_hu_zyx)
     truth = json.loads((folder / "truth" / "truth.json").read_text(encoding="utf-8"))
-    assert (truth["id"], truth["simulated"], truth["facts"]["category"]) == (folder.name, True, 1)
-    (study,) = find_studies([folder])
-    assert len(study.series) == 1
+    row, _ = cohort_patient(order(), 0)
+    assert truth == {"id": folder.name, "stress_tpd_percent": row.stress_tpd_percent}
+
+
+def test_single_patients_of_a_cohort_are_made_on_demand(tmp_path: Path) -> None:
+    list(write_simulated_cohort(order(), tmp_path / "all", workers=1))
+    (folder,) = write_simulated_cohort(order(), tmp_path / "one", numbers=[2, 2], workers=1)
+    assert folder.name == "pet_ct-7-00002"
+    assert digests(folder) == digests(tmp_path / "all" / folder.name)
+    with pytest.raises(ConfigError, match=r"no patients \[3\] among 3, expected 0 to 2"):
+        list(write_simulated_cohort(order(), tmp_path / "one", numbers=[3]))
+
+
+def test_another_order_does_not_mix_into_a_cohort(tmp_path: Path) -> None:
+    list(write_simulated_cohort(order(), tmp_path, workers=1))
+    with pytest.raises(ConfigError, match="recipe is None there"):
+        list(write_simulated_cohort(order(recipe=Recipe(category=3)), tmp_path, workers=1))
+
+
+def test_the_patient_of_an_image_is_the_patient_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    row, _ = cohort_patient(order(), 2)
+    assert simulated.plan_of(order(), 2).profile == row.profile
+    assert simulated.plan_of(order(recipe=Recipe(category=0)), 2).profile.category == 0
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,65 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from calcmap import __version__
 from calcmap.core.errors import ConfigError, OutputError
+from calcmap.simulation.patient import Recipe
+from calcmap.simulation.scanner.sites import SITES
 
 ORDER_FILE = "cohort.json"
 SIMULATION_VERSION = 2
 """Raised whenever the same seed gives other bytes: a cohort begun with one simulator is not finished by another."""
 
 OrderValue = str | int | float | bool | None | list[str]
+
+
+@dataclass(frozen=True)
+class SimulationOrder:
+    """A simulated cohort: how many, where, from which seed, and in which form.
+
+    Parameters
+    ----------
+    patients : int
+        How many.
+    site : str
+        A name of `calcmap.simulation.scanner.sites.SITES`.
+    seed : int
+        Of the cohort.
+    as_dicom : bool
+        Write DICOM studies with the truth beside them, not labelled cases.
+    recipe : Recipe or None
+        What to draw, when not as nature does.
+
+    Raises
+    ------
+    ConfigError
+        No patients, or an unknown site.
+    """
+
+    patients: int
+    site: str
+    seed: int
+    as_dicom: bool = False
+    recipe: Recipe | None = None
+
+    def __post_init__(self) -> None:
+        if self.patients < 1:
+            raise ConfigError(f"{self.patients} patients asked for, expected at least 1")
+        if self.site not in SITES:
+            raise ConfigError(f"unknown site {self.site!r}, expected one of {', '.join(sorted(SITES))}")
+
+    @property
+    def draws_from_population(self) -> bool:
+        """Whether patients are those of the site's population; a recipe that shifts categories makes its own."""
+        recipe = self.recipe or Recipe()
+        return recipe.category is None and recipe.category_shares == Recipe().category_shares
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a patient: of the folder, of the row and of the person in the DICOM headers."""
+        return f"{self.site}-{self.seed}-{number:05d}"
 
 
 def open_cohort(out: Path, order: Mapping[str, OrderValue]) -> None:

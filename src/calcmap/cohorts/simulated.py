@@ -3,64 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from calcmap.cohorts.jobs import run_jobs
+from calcmap.cohorts.order import OrderValue, SimulationOrder, open_cohort
+from calcmap.cohorts.studies import write_study_and_truth
+from calcmap.cohorts.tables import cohort_patient
 from calcmap.core.errors import ConfigError
 from calcmap.core.volume import Labels, Volume
 from calcmap.io.cases import Case, write_case
-from calcmap.io.ct_writing import CtHeader, write_ct_series
-from calcmap.io.nifti import write_labels
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.rules import get_profile
-from calcmap.simulation.patient import Recipe, SimulatedPatient, patient_seed, simulate_patient
+from calcmap.simulation.nuclear.perfusion import Perfusion, draw_perfusion
+from calcmap.simulation.patient import PatientPlan, SimulatedPatient, patient_seed, plan_patient, scan_patient
 from calcmap.simulation.scanner.sites import SITES
 
 
-@dataclass(frozen=True)
-class SimulationOrder:
-    """A simulated cohort: how many, where, from which seed, and in which form.
-
-    Parameters
-    ----------
-    patients : int
-        How many.
-    site : str
-        A name of `calcmap.simulation.scanner.sites.SITES`.
-    seed : int
-        Of the cohort.
-    as_dicom : bool
-        Write DICOM studies with the truth beside them, not labelled cases.
-    recipe : Recipe or None
-        What to draw, when not as nature does.
-
-    Raises
-    ------
-    ConfigError
-        No patients, or an unknown site.
-    """
-
-    patients: int
-    site: str
-    seed: int
-    as_dicom: bool = False
-    recipe: Recipe | None = None
-
-    def __post_init__(self) -> None:
-        if self.patients < 1:
-            raise ConfigError(f"{self.patients} patients asked for, expected at least 1")
-        if self.site not in SITES:
-            raise ConfigError(f"unknown site {self.site!r}, expected one of {', '.join(sorted(SITES))}")
-
-
-def write_simulated_cohort(order: SimulationOrder, out: Path, *, workers: int | None = None) -> Iterator[Path]:
+def write_simulated_cohort(
+    order: SimulationOrder, out: Path, *, numbers: Sequence[int] | None = None, workers: int | None = None
+) -> Iterator[Path]:
     """Yield the folder of each simulated patient as it is finished; those already there come first and are kept.
 
     A patient depends on the cohort's seed and the patient's number alone, so the bytes are the same for any number of
-    workers and after any interruption.
+    workers and after any interruption. Patient k is the one of row k of the cohort's table.
 
     Parameters
     ----------
@@ -68,6 +38,8 @@ def write_simulated_cohort(order: SimulationOrder, out: Path, *, workers: int | 
         What to simulate.
     out : Path
         Cohort folder.
+    numbers : sequence of int or None
+        Which of the order's patients, from 0; all of them when ``None``.
     workers : int or None
         Processes; one per core when ``None``.
 
@@ -79,44 +51,48 @@ def write_simulated_cohort(order: SimulationOrder, out: Path, *, workers: int | 
     Raises
     ------
     ConfigError
-        Fewer than one worker.
+        Fewer than one worker, a number that the order does not have, or a folder that holds another cohort.
     OutputError
         A folder cannot be written.
     """
-    jobs = {
-        out / f"{order.site}-{order.seed}-{number:05d}": partial(_simulate_one, order, number)
-        for number in range(order.patients)
-    }
+    wanted = range(order.patients) if numbers is None else sorted(set(numbers))
+    strangers = [number for number in wanted if not 0 <= number < order.patients]
+    if strangers:
+        raise ConfigError(f"no patients {strangers} among {order.patients}, expected 0 to {order.patients - 1}")
+    open_cohort(out, _record(order))
+    jobs = {out / order.name_of(number): partial(_simulate_one, order, number) for number in wanted}
     yield from run_jobs(jobs, workers=workers)
 
 
+def plan_of(order: SimulationOrder, number: int) -> PatientPlan:
+    """Return the plan of one patient of an order: the person of the table's row, unless a recipe forces categories."""
+    profile = cohort_patient(order, number)[0].profile if order.draws_from_population else None
+    seed = patient_seed(order.seed, number)
+    return plan_patient(seed, site=SITES[order.site], profile=profile, recipe=order.recipe)
+
+
+def _record(order: SimulationOrder) -> dict[str, OrderValue]:
+    recipe = None if order.recipe is None else json.dumps(asdict(order.recipe), sort_keys=True)
+    return {"kind": "simulated", "site": order.site, "seed": order.seed, "as_dicom": order.as_dicom, "recipe": recipe}
+
+
 def _simulate_one(order: SimulationOrder, number: int, folder: Path) -> None:
-    patient = simulate_patient(patient_seed(order.seed, number), site=SITES[order.site], recipe=order.recipe)
-    name = f"{order.site}-{order.seed}-{number:05d}"
+    plan, name = plan_of(order, number), order.name_of(number)
     if order.as_dicom:
-        _write_dicom(patient, folder, name=name)
-    else:
-        write_labelled(patient.volume, patient.labels, folder, case=_simulated_case(patient, name))
+        write_study_and_truth(plan, folder, name=name, perfusion=_perfusion(order, number))
+        return
+    patient = scan_patient(plan)
+    write_labelled(patient.volume, patient.labels, folder, case=_simulated_case(patient, name))
 
 
-def _write_dicom(patient: SimulatedPatient, folder: Path, *, name: str) -> None:
-    """Write a patient as a DICOM study of one attenuation CT, and the truth beside it, out of the study's folder."""
-    facts = patient.facts
-    header = CtHeader(
-        seed=name,
-        patient_id=name,
-        patient_sex=facts.sex,
-        patient_age_years=round(facts.age_years),
-        description="CT AC simulated",
-        kvp=facts.acquisition.kvp,
-        slice_thickness_mm=facts.acquisition.thickness_mm,
-    )
-    write_ct_series(patient.volume, folder / "dicom", header=header)
-    truth = folder / "truth"
-    truth.mkdir()
-    write_labels(patient.labels, truth / "labels.nii.gz")
-    text = json.dumps({"id": name, "simulated": True, "facts": asdict(facts)}, indent=1)
-    (truth / "truth.json").write_text(text + "\n", encoding="utf-8")
+def _perfusion(order: SimulationOrder, number: int) -> Perfusion | None:
+    """Return the perfusion of the patient's row, so that table and nuclear images tell one story."""
+    if not order.draws_from_population:
+        return None
+    row, _ = cohort_patient(order, number)
+    rng = np.random.default_rng([patient_seed(order.seed, number), *b"territory"])
+    drawn = draw_perfusion(rng, category=row.category)
+    return replace(drawn, stress_tpd_percent=row.stress_tpd_percent, rest_tpd_percent=row.rest_tpd_percent)
 
 
 def _simulated_case(patient: SimulatedPatient, name: str) -> Case:

@@ -154,12 +154,11 @@ def _rows(seed: int, population: Population) -> Iterator[ClinicalRow]:
 @cache
 def _mixing() -> Float64Array:
     """Return the lower triangle that gives independent normal scores their correlations."""
-    matrix = np.eye(len(_LATENT))
+    matrix: Float64Array = np.eye(len(_LATENT), dtype=np.float64)
     for (first, second), value in _CORRELATIONS.items():
         i, j = _LATENT.index(first), _LATENT.index(second)
         matrix[i, j] = matrix[j, i] = value
-    lower: Float64Array = np.linalg.cholesky(matrix)
-    return lower
+    return np.linalg.cholesky(matrix).astype(np.float64)
 
 
 def _age_years(score: float, *, category: int, is_male: bool, population: Population) -> float:
@@ -180,7 +179,7 @@ def _lvef_percent(score: float, *, category: int, is_male: bool, population: Pop
 def _stress_tpd_percent(u: float, *, shares: tuple[float, ...]) -> float:
     """Return the deficit at a quantile: even within a class, with a falling tail above the last limit."""
     ends = np.cumsum(shares)
-    k = int(min(np.searchsorted(ends[:-1], u, side="right"), len(shares) - 1))
+    k = int(np.searchsorted(ends[:-1], u, side="right"))
     within = (u - (ends[k] - shares[k])) / shares[k]
     if k == len(TPD_LIMITS_PERCENT):
         percent = min(TPD_LIMITS_PERCENT[-1] - TPD_TAIL_PERCENT * np.log1p(-min(within, 1 - 1e-9)), TPD_HIGHEST_PERCENT)
