@@ -8,6 +8,7 @@ import numpy as np
 
 from calcmap.core.volume import Float64Array
 from calcmap.simulation.anatomy.cage import RibCage
+from calcmap.simulation.anatomy.muscles import MIDDLING_HALF_WIDTH_MM
 from calcmap.simulation.anatomy.shapes import smooth_curve
 from calcmap.simulation.anatomy.spine import Column
 from calcmap.simulation.anatomy.thorax import (
@@ -31,7 +32,11 @@ RIB_END_DEG = (31.0, 38.0, 42.0, 44.0, 46.0, 50.0, 56.0, 63.0, 71.0, 80.0, 105.0
 """Angle from the front where the bony rib ends (by eye on seven CTs)."""
 STERNAL_SHARE = (-0.30, 0.0, 0.21, 0.41, 0.59, 0.75, 0.90)
 """Where the first seven cartilages meet the breast bone: 0 at the sternal angle, 1 at the xiphoid joint."""
-STERNUM_OUTSIDE_MM = 6.5
+STERNUM_OUTSIDE_MM = 7.0
+COLLAR_BONE_RAD, COLLAR_BONE_OUTSIDE_MM = np.deg2rad([22.0, 42.0, 64.0, 82.0]), np.array([7.0, 15.0, 28.0, 36.0])
+"""Course of a collar bone: angles from the front, and depths in the wall of a middling chest."""
+RIB_MARROW_SHARE, STERNUM_MARROW_SHARE = 0.6, 0.45
+"""Spongy bone's HU over `Person.bone_hu` (our choice, by eye)."""
 
 
 def paint_ribs(thorax: Thorax, cage: RibCage, column: Column) -> None:
@@ -44,8 +49,8 @@ def paint_ribs(thorax: Thorax, cage: RibCage, column: Column) -> None:
             curve = _rib_curve(rng, cage, column, side=side, rank=k)
             radii = _rib_radii(rng, len(curve), rank=k, sex=thorax.person.sex)
             thorax.canvas.paint_curve(
-                thorax.patient_points(curve), radii, CORTEX_HU, core_hu=0.85 * thorax.person.bone_hu, rim_mm=1.35,
-                flattening=1.75 if k else 1.1,
+                thorax.patient_points(curve), radii, CORTEX_HU, core_hu=RIB_MARROW_SHARE * thorax.person.bone_hu,
+                rim_mm=1.3, flattening=1.75 if k else 1.1,
             )  # fmt: skip
             if k < N_CARTILAGES:
                 upper = _cartilage_curve(cage, column, curve[-1], upper, side=side, rank=k)
@@ -107,7 +112,7 @@ def _cartilage_curve(
     # lower cartilages go on downwards with their rib before they turn up
     sag = float(np.clip(0.22 * (target[2] - start[2]) - 2, 0, 14))
     share = np.linspace(0, 1, 9)
-    angle = [np.arctan2(p[0], -(p[1] - _center_y(cage, p[2]))) for p in (start, target)]
+    angle = [np.arctan2(p[0], -(p[1] - cage.center_y_mm(float(p[2])))) for p in (start, target)]
     angles = angle[0] + (angle[1] - angle[0]) * share
     rise = start[2] + (target[2] - start[2]) * share**1.35 - sag * np.sin(np.pi * share) * (1 - share)
     curve = cage.points(angles, rise, outside_mm=RIB_OUTSIDE_MM + (STERNUM_OUTSIDE_MM - RIB_OUTSIDE_MM) * share)
@@ -115,13 +120,9 @@ def _cartilage_curve(
     return curve
 
 
-def _center_y(cage: RibCage, z_mm: float) -> float:
-    return 0.5 * (cage.front_mm(float(z_mm)) + cage.back_mm(float(z_mm)))
-
-
 def _on_wall(cage: RibCage, x_mm: float, z_mm: float, *, outside_mm: float) -> Float64Array:
     """Return the point of the front wall at a distance from the middle."""
-    angle = np.arctan2(x_mm, _center_y(cage, z_mm) - cage.front_mm(z_mm))
+    angle = np.arctan2(x_mm, cage.center_y_mm(z_mm) - cage.front_mm(z_mm))
     point: Float64Array = cage.points(np.array([angle]), np.array([z_mm]), outside_mm=outside_mm)[0]
     return point
 
@@ -166,8 +167,9 @@ def paint_sternum(thorax: Thorax, cage: RibCage, column: Column) -> None:
         level = (np.abs(x) / wide) ** 3.5 + (np.abs(y - middle) / thick) ** 3.5
         plate = (level ** np.float32(1 / 3.5) - 1) * np.float32(thick)
         plate = np.maximum(plate, np.float32(gap))
-        canvas.paint(plane, plate, 0.72 * CORTEX_HU)
-        canvas.paint(plane, plate + np.float32(1.4), 0.72 * person.bone_hu + thorax.texture(plane, sd=22))
+        canvas.paint(plane, plate, 0.75 * CORTEX_HU)
+        marrow = STERNUM_MARROW_SHARE * person.bone_hu + thorax.texture(plane, sd=22)
+        canvas.paint(plane, plate + np.float32(1.25), marrow)
 
 
 def _sternal_size(bone: _Sternum, z_mm: float, tip_mm: float) -> tuple[float, float, float]:
@@ -175,25 +177,22 @@ def _sternal_size(bone: _Sternum, z_mm: float, tip_mm: float) -> tuple[float, fl
     gap = max(1.6 - abs(z_mm - bone.angle_mm), 1.2 - abs(z_mm - bone.xiphoid_mm), tip_mm - z_mm, z_mm - bone.notch_mm)
     if z_mm > bone.angle_mm:
         share = (z_mm - bone.angle_mm) / (bone.notch_mm - bone.angle_mm)
-        return 18.0 + 13.0 * min(1.0, 1.3 * share), 6.6, gap
+        return 18.0 + 13.0 * min(1.0, 1.3 * share), 7.2, gap
     if z_mm > bone.xiphoid_mm:
         share = (bone.angle_mm - z_mm) / (bone.angle_mm - bone.xiphoid_mm)
-        return 15.0 + 6.0 * np.sin(np.pi * share**1.6) - 2.0 * share, 5.2, gap
-    return 9.0 - 5.0 * (bone.xiphoid_mm - z_mm) / max(bone.xiphoid_mm - tip_mm, 1.0), 3.0, gap
+        return 15.0 + 6.0 * np.sin(np.pi * share**1.6) - 2.0 * share, 6.1, gap
+    return 9.0 - 5.0 * (bone.xiphoid_mm - z_mm) / max(bone.xiphoid_mm - tip_mm, 1.0), 3.4, gap
 
 
 def paint_collar_bones(thorax: Thorax, cage: RibCage, column: Column) -> None:
     """Paint the collar bones; raised arms lift their outer ends."""
     person, canvas = thorax.person, thorax.canvas
     top = _sternum(column).notch_mm
-    front = cage.front_mm(top)
     lift = 8.0 if person.has_arms_down else 32.0
-    wide = person.chest_half_width_mm
+    heights = top + lift * np.array([0.03, 0.3, 0.75, 1.0])
+    size = person.chest_half_width_mm / MIDDLING_HALF_WIDTH_MM
     for side in (-1, 1):
-        line = np.array([
-            [side * 23.0, front - 7, top + 1], [side * 0.42 * wide, front - 6, top + 0.3 * lift],
-            [side * 0.75 * wide, front + 22, top + 0.75 * lift], [side * 1.08 * wide, front + 48, top + lift],
-        ])  # fmt: skip
+        line = cage.points(side * COLLAR_BONE_RAD, heights, outside_mm=size * COLLAR_BONE_OUTSIDE_MM)
         curve = thorax.patient_points(smooth_curve(line, step_mm=8.0))
         radii = np.interp(np.linspace(0, 1, len(curve)), (0, 0.15, 0.5, 1), (10.5, 7.0, 5.2, 6.0))
         canvas.paint_curve(curve, radii, CORTEX_HU, core_hu=0.9 * person.bone_hu, rim_mm=2.0)
@@ -204,10 +203,16 @@ def paint_arms(thorax: Thorax) -> None:
     person, canvas = thorax.person, thorax.canvas
     if not person.has_arms_down:
         return
-    radius = 36 + 0.4 * person.fat_mm
+    fat = 0.4 * person.fat_mm + 3
+    radius = 30 + 0.7 * person.muscle_mm + fat
     for side in (-1, 1):
         x = side * (person.chest_half_width_mm + 1.5 * WALL_MM + 1.1 * person.fat_mm + person.muscle_mm + radius)
-        line = thorax.patient_points(np.array([[x, 22.0, -400], [x, 16.0, 0], [x * 0.94, 8.0, 175]]))
-        for size, hu in ((radius, SKIN_HU), (radius - 2, FAT_HU), (radius - 0.4 * person.fat_mm - 3, MUSCLE_HU)):
-            canvas.paint_curve(line, np.full(3, size), hu)
-        canvas.paint_curve(line, np.full(3, 11.0), CORTEX_HU + 300, core_hu=20.0, rim_mm=4.0)
+        points = np.array([[x, 24.0, -400], [x, 16.0, 0], [x * 0.97, 10.0, 120], [x * 0.86, 8.0, 175]])
+        line = thorax.patient_points(points)
+        for size, hu in ((radius, SKIN_HU), (radius - 2, FAT_HU)):
+            canvas.paint_curve(line, np.full(len(line), size), hu)
+        # biceps before, triceps behind the bone
+        for y, share in ((-0.36, 0.58), (0.34, 0.62)):
+            belly = line + np.array([0.06 * side * radius, y * (radius - fat), 0])
+            canvas.paint_curve(belly, np.full(len(line), share * (radius - fat)), MUSCLE_HU)
+        canvas.paint_curve(line, np.full(len(line), 11.0), CORTEX_HU + 300, core_hu=20.0, rim_mm=4.0)

@@ -4,7 +4,7 @@ A tree's leaves are drawn evenly over a lobe; halving them again and again acros
 branchings, Murray's law the calibres. Thick branches are painted as tubes, the thousands of thin ones spread over the
 voxels they cross with their share of each.
 
-References: C. D. Murray, Proc Natl Acad Sci 1926;12:207 (the cubes of the radii add up at a branching).
+References: C. D. Murray, Proc Natl Acad Sci 1926;12:207 (radii at branchings; in lungs with an exponent below his 3).
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ from calcmap.simulation.anatomy.thorax import Thorax, heart_floor_mm
 
 N_GENERATIONS = 9
 """Of each of the eight trees: 512 leaves, one every 13 mm of a lobe (our choice: costs about a quarter second)."""
-LEAF_MM = 0.58
-"""Radius of the thinnest branches: smaller ones are left to the tissue's grain."""
-MURRAY_EXPONENT = 3.0
-STEP_SHARES = (0.36, 0.62)
-"""How far the first and the last branches go towards their leaves' middle before they divide (our choice)."""
+LEAF_MM = 0.45
+"""Radius of the thinnest branches of a tree."""
+MURRAY_EXPONENT = 2.65
+N_TWIGS = 3500
+"""Twigs of each lung beyond the trees' leaves: pieces of vessel that no tree is grown for (our choice, by eye)."""
+TWIG_MM = (0.32, 0.6)
+"""Range of their radii."""
+TWIG_LENGTH_MM = 9.0
+NEAREST_SHARE = 0.12
+"""A branch divides where this share of its leaves lies behind it (our choice)."""
+STEP_LIMITS = (0.22, 0.8)
+"""Least and most that a branch goes of the way to its leaves' middle."""
 TUBE_FROM_MM = 1.25
 """Branches of at least this radius are painted as tubes."""
 SPREAD_STEP_MM = 1.1
@@ -47,9 +54,11 @@ def paint_lung_vessels(thorax: Thorax, cage: RibCage, fissures: Fissures) -> Non
     """Paint arteries, veins and the bronchi along the arteries."""
     rng = thorax.stream("lung_vessels")
     trees = []
-    for (side, is_upper), leaves in _draw_leaves(rng, thorax, cage, fissures).items():
-        trees.append((grow_tree(rng, _artery(thorax, side, is_upper), leaves[::2]), True))
-        trees.append((grow_tree(rng, _vein(thorax, side, is_upper), leaves[1::2]), False))
+    leaves = _draw_leaves(rng, thorax, cage, fissures)
+    n = 2**N_GENERATIONS
+    for (side, is_upper), points in leaves.items():
+        trees.append((grow_tree(rng, _artery(thorax, side, is_upper), points[:n]), True))
+        trees.append((grow_tree(rng, _vein(thorax, side, is_upper), points[n : 2 * n]), False))
     thin = []
     for tree, is_artery in trees:
         bent = [_in_patient(thorax, generation) for generation in tree]
@@ -60,7 +69,25 @@ def paint_lung_vessels(thorax: Thorax, cage: RibCage, fissures: Fissures) -> Non
         if is_artery:
             for branches in bent[1 : LAST_BRONCHI + 1]:
                 _paint_bronchi(thorax, branches)
-    _spread(thorax, thin)
+    _spread(thorax, [*thin, *_twigs(rng, thorax, leaves)])
+
+
+def _twigs(rng: np.random.Generator, thorax: Thorax, leaves: dict[tuple[int, bool], Float64Array]) -> list[Branches]:
+    """Return twigs that point away from the hilum, by calibre, in patient mm."""  # fmt: skip
+    middles, ways = [], []
+    for (side, is_upper), points in leaves.items():
+        rest = points[2 * 2**N_GENERATIONS :]
+        away = rest - _artery(thorax, side, is_upper)
+        away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1.0)
+        middles.append(rest)
+        ways.append(away + 0.45 * rng.standard_normal(away.shape))
+    middle, way = np.vstack(middles), np.vstack(ways)
+    way *= rng.gamma(3.0, TWIG_LENGTH_MM / 6, (len(way), 1))
+    radii = np.linspace(*TWIG_MM, 4)
+    return [
+        _in_patient(thorax, Branches(middle[k::4] - way[k::4], middle[k::4] + way[k::4], 1.1 * radius, 0.8 * radius))
+        for k, radius in enumerate(radii)
+    ]
 
 
 def _artery(thorax: Thorax, side: int, is_upper: bool) -> Float64Array:
@@ -92,9 +119,9 @@ def grow_tree(rng: np.random.Generator, root_mm: Float64Array, leaves_mm: Float6
     tree = []
     for k in range(n_generations + 1):
         middles = groups.mean(axis=1)
-        first, last = STEP_SHARES
-        share = first + (last - first) * k / n_generations if k < n_generations else 1.0
-        steps = share * (middles - nodes)
+        steps = middles - nodes
+        if k < n_generations:
+            steps *= _step_share(groups - nodes[:, None], steps)
         bend = 0.05 * np.linalg.norm(steps, axis=1, keepdims=True) * rng.standard_normal(steps.shape)
         ends = nodes + steps + (bend if k < n_generations else 0.0)
         radius = LEAF_MM * groups.shape[1] ** (1 / MURRAY_EXPONENT)
@@ -102,6 +129,19 @@ def grow_tree(rng: np.random.Generator, root_mm: Float64Array, leaves_mm: Float6
         if k < n_generations:
             groups, nodes = _halved(groups), np.repeat(ends, 2, axis=0)
     return tuple(tree)
+
+
+def _step_share(leaves_mm: Float64Array, middles_mm: Float64Array) -> Float64Array:
+    """Return how far each branch runs towards its leaves' middle: until the first of them lie beside it.
+
+    Both are given from the branch's start; shapes (groups, leaves, 3) and (groups, 3).
+    """
+    length2 = np.maximum((middles_mm**2).sum(axis=1, keepdims=True), 1e-6)
+    along = np.einsum("gpi,gi->gp", leaves_mm, middles_mm) / length2
+    first = int(NEAREST_SHARE * along.shape[1])
+    near = np.partition(along, first, axis=1)[:, first, None] - 0.12
+    share: Float64Array = np.clip(near, *STEP_LIMITS)
+    return share
 
 
 def _halved(groups_mm: Float64Array) -> Float64Array:
@@ -145,16 +185,16 @@ def _inside(thorax: Thorax, cage: RibCage) -> _Inside:
 def _draw_leaves(
     rng: np.random.Generator, thorax: Thorax, cage: RibCage, fissures: Fissures
 ) -> dict[tuple[int, bool], Float64Array]:
-    """Return evenly drawn points by side and lobe, upper (with the middle lobe) or lower: for an artery and a vein."""
-    inside, needed = _inside(thorax, cage), 2 * 2**N_GENERATIONS
+    """Return evenly drawn points for artery, vein and twigs, by side and lobe: upper (with the middle one) or lower."""
+    inside, needed = _inside(thorax, cage), 2 * 2**N_GENERATIONS + N_TWIGS // 2
     person = thorax.person
-    low = np.array([15.0, -person.chest_half_depth_mm, inside.lowest_mm + 8])
+    low = np.array([15.0, cage.front_mm(0.0) - 20, inside.lowest_mm + 8])
     high = np.array([1.1 * person.chest_half_width_mm, cage.back_mm(0.0) + 5, cage.cupola_mm - 5])
     leaves: dict[tuple[int, bool], Float64Array] = {}
     for side in (-1, 1):
         found: dict[bool, Float64Array] = {True: np.empty((0, 3)), False: np.empty((0, 3))}
         while min(len(points) for points in found.values()) < needed:
-            points = rng.uniform(low, high, (5 * needed, 3)) * [side, 1, 1]
+            points = rng.uniform(low, high, (4 * needed, 3)) * [side, 1, 1]
             points = points[_is_lung(points, thorax, inside)]
             above = points[:, 2] - fissures.oblique_mm(points[:, 0].astype(np.float32), points[:, 1].astype(np.float32))
             found = {True: np.vstack([found[True], points[above > 4]]),

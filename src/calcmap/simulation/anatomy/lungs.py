@@ -15,6 +15,8 @@ from calcmap.simulation.anatomy.thorax import TILE, Anatomy, Thorax, heart_floor
 
 FRONT_TO_BACK_HU = 32.0
 """Half the rise of the density from front to back, lying down (our choice within what is published)."""
+BETWEEN_VESSELS_HU = 22.0
+"""How much less dense the tissue between the painted vessels is than the lung as a whole."""
 EMPHYSEMA_SHARE = 0.18
 EMPHYSEMA_HU = -965.0
 FISSURE_HU = 110.0
@@ -105,7 +107,12 @@ def _tissue_hu(
     mottle = lungs.mottle_zyx[np.ix_(*index)].ravel()[inner]
     grain = thorax.tile_zyx[np.ix_(*index)].ravel()[inner]
     slope = np.clip(y / np.float32(person.chest_half_depth_mm), -1, 1)
-    hu = np.float32(person.lung_hu) + FRONT_TO_BACK_HU * slope + 10 * grain + lungs.mottle_hu * mottle
+    hu = (
+        np.float32(person.lung_hu - BETWEEN_VESSELS_HU)
+        + FRONT_TO_BACK_HU * slope
+        + 10 * grain
+        + lungs.mottle_hu * mottle
+    )
     hu = hu - np.clip(z, -80, 160) * np.float32(0.08)
     hu += lungs.dependent_hu * np.clip(1 - behind / np.float32(14), 0, 1) ** 2
     if lungs.emphysema > 0:
@@ -131,8 +138,9 @@ def airway_curves(anatomy: Anatomy) -> tuple[tuple[Float64Array, Float64Array], 
     scale = anatomy.person.heart_scale_xyz
     carina = np.array([0.0, anatomy.spine_mm - 34, 66 * scale[2]])
     y = carina[1]
-    neck = float(anatomy.spine_y_mm(np.array([260.0]))[0]) - 30
-    trachea = np.array([[0, neck, 260.0], [1, 0.5 * (neck + y), carina[2] + 70], carina])
+    heights = np.array([260.0, carina[2] + 70])
+    before = anatomy.spine_y_mm(heights) - 32
+    trachea = np.array([[0, before[0], heights[0]], [1, before[1], heights[1]], carina])
     # the lower lobes' bronchi run on the inner and rear side of the arteries
     (_, right_low), (_, left_low) = (_hilar(anatomy, name) for name in ("right", "left"))
     right_mid, left_mid = (0.5 * (np.array([side * 30, y + 5, carina[2] - 24]) + low)

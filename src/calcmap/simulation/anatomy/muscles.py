@@ -18,8 +18,8 @@ from calcmap.simulation.anatomy.thorax import Thorax, smooth_step
 
 RIB_LAYER_MM = 9.0
 """Ribs with the muscles between them."""
-MIDDLING_MUSCLE_MM = 8.0
-"""`Person.muscle_mm` at which the tabled thicknesses hold."""
+MIDDLING_MUSCLE_MM, MIDDLING_HALF_WIDTH_MM = 8.0, 124.0
+"""`Person.muscle_mm` and `chest_half_width_mm` at which the tabled thicknesses hold."""
 ARMS_DOWN_SHARE = 0.62
 """Thickness of the back fold of the armpit with the arms down, over that with raised arms (our choice)."""
 
@@ -45,18 +45,27 @@ ERECTOR = "erector spinae"
 _RAISED = ("subscapularis", "infraspinatus", "latissimus")
 SHEETS: tuple[Sheet, ...] = (
     Sheet("rectus abdominis", (5, 33), 7, (-400, -28), 22, ((-60, 8.0), (-30, 5.0)), 0.5),
-    Sheet("pectoralis minor", (34, 60), 11, (72, 170), 22, ((70, 5.0), (140, 12.0)), 1.5),
+    Sheet("pectoralis minor", (34, 60), 11, (72, 190), 22, ((70, 5.0), (140, 12.0)), 1.5),
     Sheet("serratus", (68, 118), 22, (-55, 115), 25, ((-50, 4.0), (0, 7.5), (60, 6.0), (110, 4.0)), 0.4),
     Sheet("external oblique", (30, 98), 20, (-400, -24), 24, ((-80, 5.0), (-20, 2.5)), 0.3),
     Sheet(ERECTOR, (156, 177.5), 17, (-400, 400), 10, ((-80, 18.0), (0, 14.0), (100, 12.0), (160, 12.0)), -2.0),
-    Sheet("subscapularis", (104, 140), 14, (22, 175), 25, ((20, 4.0), (60, 9.0), (100, 13.0), (150, 14.0)), 1.0),
-    Sheet(BLADE, (97, 139), 1.5, (18, 172), 8, ((20, 1.5), (160, 1.9)), 0.0),
-    Sheet("infraspinatus", (98, 138), 13, (24, 170), 18, ((20, 4.0), (60, 10.0), (100, 16.0), (150, 18.0)), 0.0),
-    Sheet("pectoralis major", (14, 62), 19, (6, 175), 22, ((20, 4.5), (70, 7.0), (105, 11.0), (140, 23.0)), 1.2),
+    Sheet("subscapularis", (104, 140), 14, (22, 190), 25, ((20, 4.0), (60, 9.0), (100, 13.0), (150, 14.0)), 1.0),
+    Sheet(BLADE, (97, 139), 1.5, (18, 178), 8, ((20, 1.5), (160, 1.9)), 0.0),
+    Sheet("infraspinatus", (98, 138), 13, (24, 190), 18, ((20, 4.0), (60, 10.0), (100, 16.0), (150, 18.0)), 0.0),
+    Sheet(
+        "pectoralis major",
+        (14, 62),
+        19,
+        (6, 195),
+        22,
+        ((20, 4.5), (70, 7.0), (105, 10.0), (140, 18.0), (175, 32.0)),
+        1.2,
+    ),
     Sheet("rhomboid", (150, 170), 12, (35, 160), 20, ((40, 3.5), (120, 6.0)), 0.8),
     Sheet("latissimus", (96, 142), 20, (-95, 62), 30, ((-80, 3.0), (-20, 4.5), (40, 7.0)), 1.2),
-    Sheet("latissimus fold", (94, 112), 13, (18, 165), 30, ((20, 5.0), (60, 15.0), (100, 19.0), (140, 22.0)), 1.5),
+    Sheet("latissimus fold", (98, 110), 20, (18, 190), 30, ((20, 5.0), (60, 15.0), (100, 19.0), (140, 22.0)), 1.5),
     Sheet("trapezius", (136, 178.5), 16, (-30, 400), 25, ((-20, 2.5), (60, 4.0), (120, 8.0), (160, 11.0)), 0.8),
+    Sheet("deltoid", (62, 114), 26, (140, 400), 10, ((135, 4.0), (150, 18.0), (170, 55.0), (190, 90.0)), 1.0),
     Sheet("serratus posterior", (118, 160), 18, (-400, -5), 30, ((-80, 3.5), (0, 2.5)), 0.6),
 )
 
@@ -78,26 +87,28 @@ class Musculature:
     outer_mm: Float32Array
 
 
-def draw_musculature(thorax: Thorax, heights_mm: Float64Array) -> Musculature:
-    """Return a thorax's muscles at the given heights (model mm).
+def draw_musculature(thorax: Thorax, levels_mm: Float64Array) -> Musculature:
+    """Return a thorax's muscles at the given levels: heights in the measured chests.
 
-    What is drawn does not depend on the heights: another scan of the same patient shows the same muscles.
+    What is drawn does not depend on the levels: another scan of the same patient shows the same muscles.
     """
     rng, person = thorax.stream("muscles"), thorax.person
-    uneven = _uneven(rng, heights_mm)
+    uneven = _uneven(rng, levels_mm)
     bulk = person.muscle_mm / MIDDLING_MUSCLE_MM
     fat_share = float(np.clip((person.bmi - 18) / 10, 0.3, 2.0))
-    depth = np.full((len(heights_mm), N_ANGLES), RIB_LAYER_MM)
+    depth = np.full((len(levels_mm), N_ANGLES), RIB_LAYER_MM)
     found = []
     for sheet in SHEETS:
-        thickness = _thickness(rng, sheet, heights_mm)
+        thickness = _thickness(rng, sheet, levels_mm) * (person.chest_half_width_mm / MIDDLING_HALF_WIDTH_MM)
+        wavy = np.roll(uneven, rng.integers(N_ANGLES), axis=1)
         if sheet.name != BLADE:
+            thickness *= 1 + 0.12 * np.clip(wavy, -2, 2)
             thickness *= bulk if sheet.name != ERECTOR else np.sqrt(bulk)
         if person.has_arms_down and sheet.name.startswith(_RAISED):
             thickness *= ARMS_DOWN_SHARE
         gap = sheet.gap_mm * np.clip(thickness / 3, 0, 1)
         if sheet.gap_mm > 0:
-            gap *= fat_share * np.clip(0.35 + np.roll(uneven, rng.integers(N_ANGLES), axis=1), 0, 2.5)
+            gap *= fat_share * np.clip(0.35 - wavy, 0, 2.5)
         inner = depth + gap
         found.append(SheetDepths(sheet, inner.astype(np.float32), thickness.astype(np.float32)))
         depth = np.where(thickness > 0, inner + thickness, depth)

@@ -19,6 +19,8 @@ FIRST_THORACIC_MM = 163.0
 PITCH_MM = (18.0, 18.5, 19.0, 20.0, 20.5, 21.0, 21.5, 22.0, 23.0, 24.0, 25.5, 27.0)
 """From each thoracic vertebra's middle to the next lower one's; below the twelfth the last is repeated."""
 N_THORACIC = 12
+SPONGY_SHARE = 0.85
+"""Spongy HU between vein and endplates over `Person.bone_hu` (seven real CTs: medians 145 to 209 HU)."""
 _LOWEST_MM, _HIGHEST_MM = -330.0, 420.0
 _REACH_MM = (46.0, 34.0, 72.0)
 """To either side, to the front and to the back of the bodies' centres."""
@@ -124,7 +126,8 @@ def _paint_slice(thorax: Thorax, column: Column, plane: Box) -> None:
     grain = thorax.texture(plane, sd=1.0)[0]
     body = _body_mm(at)
     vein = np.exp(-((at.x / 4.0) ** 2) - ((at.y - 0.45 * at.half_depth) / 6.0) ** 2 - (at.up / 3.5) ** 2)
-    spongy = person.bone_hu + np.float32(26) * grain + 55 * np.exp(at.to_disc / 2.5) - 0.6 * person.bone_hu * vein
+    spongy = SPONGY_SHARE * person.bone_hu + np.float32(26) * grain + 55 * np.exp(at.to_disc / 2.5)
+    spongy = spongy * (1 - 0.55 * vein)
     cortex = 0.45 * CORTEX_HU + 0.9 * person.bone_hu
     _cover(thorax, view, body, DISC_HU)
     bone = np.maximum(body, at.to_disc)
@@ -166,7 +169,7 @@ def _arch_mm(at: _Place) -> Float32Array:
     # a lamina runs from the joint to the midline and slopes down like a roof tile
     along = np.abs(back - (20.5 - 0.62 * out)) * 0.85
     lamina = np.maximum(along - 2.6, out - 12.5)
-    lamina = np.maximum(lamina, np.abs(at.up + 1.5 + 0.3 * (back - 15)) - 8.5)
+    lamina = np.maximum(lamina, np.abs(at.up + 1.0 + 0.3 * (back - 15)) - 10.0)
     arch: Float32Array = np.minimum(np.minimum(pedicle, joint), lamina).astype(np.float32)
     return arch
 
@@ -182,8 +185,8 @@ def _paint_processes(thorax: Thorax, column: Column) -> None:
         size = column.girth
         y = float(thorax.spine_y_mm(np.array([z]))[0]) + (9.5 + 6.5 * np.clip((160 - z) / 240, -0.2, 1.3)) * size
         fall = 0.95 if z > -50 else 0.45
-        lines = [([(0, y + 19, z - 3), (tilt / 2, y + 19 + 0.6 * length, z - 3 - fall * 0.6 * length),
-                   (tilt, y + 19 + length, z - 3 - fall * length)], (2.6, 2.2, 3.4))]  # fmt: skip
+        lines = [([(0, y + 17, z), (tilt / 2, y + 18 + 0.6 * length, z - 3 - fall * 0.6 * length),
+                   (tilt, y + 18 + length, z - 3 - fall * length)], (3.4, 2.3, 3.4))]  # fmt: skip
         if z > column.thoracic_mm(12.4):
             lines += [([(s * 11, y + 11, z + 2), (s * 21, y + 16, z + 4), (s * 31, y + 20, z + 4)], (3.6, 3.4, 4.4))
                       for s in (-1, 1)]  # fmt: skip
@@ -191,5 +194,5 @@ def _paint_processes(thorax: Thorax, column: Column) -> None:
             curve = thorax.patient_points(np.asarray(points, dtype=np.float64))
             thorax.canvas.paint_curve(
                 curve, np.asarray(radii) * size, 0.85 * CORTEX_HU, core_hu=thorax.person.bone_hu, rim_mm=1.5,
-                flattening=1.5,
+                flattening=2.0,
             )  # fmt: skip

@@ -60,6 +60,7 @@ class Wall:
     cage: RibCage
     heights_mm: Float64Array
     """Of the canvas's slices."""
+    sections: tuple[Section, ...]
     muscles: Musculature
     skin_mm: Float32Array
     """Skin's depth outside the lungs' surface."""
@@ -75,24 +76,40 @@ def draw_wall(thorax: Thorax) -> Wall:
     rng, person = thorax.stream("wall"), thorax.person
     cage = draw_rib_cage(thorax)
     heights = thorax.canvas.axes_mm_zyx[0]
-    muscles = draw_musculature(thorax, heights)
+    sections = tuple(cage.section(float(height)) for height in heights)
+    levels = np.array([cage.level(float(height)) for height in heights])
+    muscles = draw_musculature(thorax, levels)
     breasts = _draw_breasts(thorax, rng)
-    filled = ndimage.gaussian_filter(muscles.outer_mm, (3.0, 14.0), mode=("nearest", "wrap"))
-    skin = filled + person.fat_mm * _fat_shares(heights) + _unevenness(rng, heights, person.fat_mm)
+    filled = ndimage.gaussian_filter(muscles.outer_mm, (3.0, 18.0), mode=("nearest", "wrap"))
+    skin = filled + person.fat_mm * _fat_shares(levels) + _unevenness(rng, heights, person.fat_mm)
     for breast in breasts:
         skin = skin + breast.thickness_mm * _mound(breast, heights) + _nipple(breast, heights)
     skin = np.maximum(ndimage.gaussian_filter(skin, (0.6, 2.0), mode=("nearest", "wrap")), muscles.outer_mm + 3.0)
+    skin = ndimage.gaussian_filter(np.minimum(skin, _room_mm(thorax, sections)), (0, 3.0), mode="wrap")
     fattiness = float(np.clip((person.age_years - 35) / 90 + (person.bmi - 25) / 60 + rng.normal(0.1, 0.1), 0.05, 0.9))
     strands = ndimage.gaussian_filter(thorax.tile_zyx, 1.3, mode="wrap")
     strands /= strands.std()
-    return Wall(cage, heights, muscles, skin.astype(np.float32), breasts, fattiness, strands)
+    return Wall(cage, heights, sections, muscles, skin.astype(np.float32), breasts, fattiness, strands)
+
+
+def _room_mm(thorax: Thorax, sections: tuple[Section, ...]) -> Float64Array:
+    """Return how far outside the lungs' surface the canvas reaches, by slice and angle bin."""
+    _, y, x = thorax.canvas.axes_mm_zyx
+    margin = SKIN_MM + thorax.canvas.slack_mm
+    rows = []
+    for section in sections:
+        ahead = np.where(np.cos(ANGLES) > 0, section.center_y_mm - y[0], y[-1] - section.center_y_mm) - margin
+        sides = np.where(np.sin(ANGLES) > 0, x[-1], -x[0]) - margin
+        reach = np.minimum(ahead / np.abs(np.cos(ANGLES)), sides / np.abs(np.sin(ANGLES)))
+        rows.append((reach - section.radius_mm) * section.slant)
+    return np.array(rows)
 
 
 def paint_wall(thorax: Thorax, wall: Wall, plane: Box) -> Float32Array:
     """Paint one slice of the wall, and muscle within it; return the distance to the rib cage's inner surface."""
     canvas = thorax.canvas
     k = range(len(wall.heights_mm))[plane[0]][0]
-    section = wall.cage.section(float(wall.heights_mm[k]))
+    section = wall.sections[k]
     x, y, _ = (axis[0] for axis in canvas.model_coordinates(plane))
     y = y - np.float32(section.center_y_mm)
     bins = angle_bins(x, y)
@@ -157,12 +174,15 @@ def _paint_ring(thorax: Thorax, wall: Wall, k: int, ring: _Ring, hu: Float32Arra
         _add_glands(fat, wall, k, ring, breast)
     muscle = MUSCLE_HU - STREAK_HU * wall.fattiness * np.clip(ring.bundles - 0.6, 0, 1.6)
     _lay(hu, cover(ring.body), SKIN_HU)
+    around = hu.copy()
     _lay(hu, cover(ring.body + np.float32(SKIN_MM)), fat)
     between = np.abs(ring.depth - _INTERCOSTAL_MM[ring.bins]) - _INTERCOSTAL_MM[ring.bins]
     _lay(hu, cover(between), muscle)
     for sheet in wall.muscles.sheets:
         if sheet.thickness_mm[k].max() > THINNEST_SHEET_MM:
             _lay_sheet(thorax, sheet, k, ring, hu, muscle)
+    # where a shoulder would leave the grid its skin ends earlier, and so does what lies under it
+    hu += cover(-ring.body - np.float32(SKIN_MM)) * (around - hu)
 
 
 def _lay(hu: Float32Array, share: Float32Array, tissue: float | Float32Array) -> None:
