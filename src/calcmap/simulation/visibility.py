@@ -19,7 +19,6 @@ from calcmap.core.result import Vessel
 from calcmap.core.volume import BoolArray, Float32Array, Float64Array, IntArray
 from calcmap.simulation.anatomy.person import Person
 from calcmap.simulation.calcium.deposits import Deposit, Tissue
-from calcmap.simulation.calcium.ideal_scan import SURROUNDINGS_HU
 from calcmap.simulation.calcium.rendering import Blur, scaled_to_kvp, seen_by_scanner
 from calcmap.simulation.patient import PatientPlan
 from calcmap.simulation.scanner.axes import CtAxes
@@ -29,8 +28,11 @@ from calcmap.simulation.scanner.optics import SYSTEM_SIGMA_MM
 from calcmap.simulation.scanner.sites import Acquisition
 from calcmap.simulation.scanner.spectrum import REFERENCE_KVP, calcium_factor, water_attenuation_per_mm
 
-BACKGROUND_HU = {Tissue.CORONARY: SURROUNDINGS_HU, Tissue.NONCORONARY: 40.0}
-"""What lies around calcium: blood, wall and fat at the coronaries, as in the ideal scan; elsewhere blood and muscle."""
+BACKGROUND_HU = {Tissue.CORONARY: 25.0, Tissue.NONCORONARY: 40.0}
+"""What lies around calcium: blood, wall and fat at the coronaries (calibrated: scores as on painted scans); elsewhere
+blood and muscle."""
+NOISE_FACTOR = 1.6
+"""Noise of painted scans over that of the formula, which knows no electronic noise, bow-tie or uneven paths."""
 AGATSTON_STEPS_HU = (130.0, 200.0, 300.0, 400.0)
 SMALLEST_AREA_MM2 = 1.0
 REFERENCE_SLICE_MM = 3.0
@@ -123,7 +125,7 @@ def noise_sd_hu(person: Person, acquisition: Acquisition) -> float:
     counts = COUNTS_PER_MAS_MM2 * acquisition.mas * current * (acquisition.kvp / REFERENCE_KVP) ** COUNTS_BY_KVP
     sigma_mm = np.sqrt(max(acquisition.psf_sigma_mm**2 - SYSTEM_SIGMA_MM**2, LEAST_NOISE_SIGMA_MM**2))
     variance = np.sqrt(np.pi) / (16 * np.pi * sigma_mm**3 * counts * np.exp(-mu * path_mm) * acquisition.thickness_mm)
-    return float(1000 * np.sqrt(variance) / mu)
+    return float(NOISE_FACTOR * 1000 * np.sqrt(variance) / mu)
 
 
 def agatston_of(hu_zyx: Float32Array, *, pixel_mm: float, increment_mm: float) -> float:
