@@ -143,7 +143,7 @@ def _paint_cartilage(thorax: Thorax, rng: np.random.Generator, curve: Float64Arr
     for box, distance in pieces:
         canvas.paint(box, distance, base + thorax.texture(box, sd=11))
     for (box, distance), luck in zip(pieces, drawn, strict=False):
-        if luck < amount * 1.2 - 0.12:
+        if luck < 1.5 * amount - 0.36:
             chalk = np.clip(thorax.texture(box, sd=1.0) * 0.8 + np.float32(0.5), 0, 1.3)
             reach = np.abs(distance + 1.1) - 1.0 if is_rim else distance + 2.9
             canvas.paint(box, np.maximum(reach, distance), base + density * chalk)
