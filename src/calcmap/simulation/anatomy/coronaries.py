@@ -13,6 +13,8 @@ from calcmap.simulation.anatomy.heart import (
     AORTA,
     CHAMBER_BLEND_MM,
     CHAMBERS,
+    FLOOR_MM,
+    FLOOR_SLOPE,
     LEFT_APPENDAGE,
     PULMONARY_TRUNK,
     RIGHT_APPENDAGE,
@@ -30,8 +32,8 @@ DEPTH_IN_FAT_MM = 2.4
 """Distance of the centre line from the muscle where there is fat enough: about a vessel's outer radius."""
 SIDE_BRANCH_RISE_MM = -1.0
 """Side branches run outside the grooves, where the sac leaves that much less room."""
-ABOVE_FLOOR_MM = (-48.0, -0.2)
-"""Lowest height of a centre line on the diaphragm under the middle, and its rise per mm to the left (reference mm)."""
+ABOVE_FLOOR_MM = 1.5
+"""Least height of a centre line over the diaphragm."""
 N_PROJECTION_STEPS = 6
 OSTIAL_MM = 8.0
 """Length over which a vessel leaves the aortic wall before it must lie in the fat."""
@@ -113,13 +115,13 @@ class _Route:
 
 
 # the left main and the anterior descending are one line until the left main's length is drawn
-_LEFT = ((2.0, 11.0, 32.0), (8.0, 11.0, 31.0), (15.0, 7.0, 28.0), (19.5, -3.0, 25.0), (24.0, -17.0, 23.5),
+_LEFT = ((4.0, 11.0, 32.0), (11.0, 11.5, 31.0), (18.0, 8.0, 28.5), (22.5, -1.0, 25.5), (26.0, -15.0, 24.0),
          (26.0, -31.0, 15.0), (30.0, -40.0, 0.0), (33.0, -44.0, -20.0), (34.0, -42.0, -40.0))  # fmt: skip
-_RIGHT_OSTIUM = ((-12.0, -13.0, 21.0), (-19.0, -18.0, 22.0), (-27.0, -21.0, 20.0), (-33.0, -23.0, 14.0),
+_RIGHT_OSTIUM = ((-12.5, -12.0, 21.0), (-19.0, -16.5, 21.5), (-27.0, -21.0, 20.0), (-33.0, -23.0, 14.0),
                  (-37.0, -24.5, 1.0), (-37.0, -22.0, -14.0))  # fmt: skip
 _CRUX = (-3.0, 25.5, -37.0)
 _RIGHT_GROOVE = ((-34.0, -11.0, -30.0), (-19.0, 11.0, -37.0), _CRUX)
-_LEFT_GROOVE = ((18.0, 15.0, 27.5), (27.0, 20.0, 23.0), (35.0, 27.0, 13.0), (38.5, 33.0, 2.0), (33.0, 40.0, -9.0))
+_LEFT_GROOVE = ((19.5, 16.0, 29.0), (27.5, 20.5, 24.0), (35.0, 27.0, 13.0), (38.5, 33.0, 2.0), (33.0, 40.0, -9.0))
 _TO_CRUX = ((21.0, 42.0, -20.0), (9.0, 36.0, -31.0), _CRUX)
 _DESCENDING = ((9.0, 19.0, -42.0), (23.0, 3.0, -47.0), (36.0, -12.0, -48.0))
 _BACK_OF_VENTRICLE = ((10.0, 34.0, -34.0), (24.0, 34.0, -37.0), (38.0, 22.0, -41.0))
@@ -183,9 +185,15 @@ def draw_coronaries(
         np.cumsum([len(branch.points_mm) for branch in branches])[:-1],
     )
     return tuple(
-        replace(branch, points_mm=points, radius_mm=branch.radius_mm * calibre * _own_factor(rng))
+        _resized(branch, _evenly(points), factor=calibre * _own_factor(rng))
         for branch, points in zip(branches, bent, strict=True)
     )
+
+
+def _resized(branch: CoronaryBranch, points_mm: Float64Array, *, factor: float) -> CoronaryBranch:
+    """Return a branch along other points, its radius multiplied."""
+    radius = factor * np.linspace(branch.radius_mm[0], branch.radius_mm[-1], len(points_mm))
+    return replace(branch, points_mm=points_mm, radius_mm=radius)
 
 
 def _own_factor(rng: np.random.Generator) -> float:
@@ -234,7 +242,7 @@ class _Line:
 
 
 def _on_heart(rng: np.random.Generator, routes: tuple[_Route, ...], *, fat_mm: float) -> dict[str, Float64Array]:
-    """Return every route's line (reference mm, `STEP_MM` apart) in the fat on the heart.
+    """Return every route's line (reference mm, about `COARSE_STEP_MM` apart) in the fat on the heart.
 
     All lines move together, because a distance costs the same overhead for one point as for a thousand.
     """
@@ -255,7 +263,14 @@ def _on_heart(rng: np.random.Generator, routes: tuple[_Route, ...], *, fat_mm: f
         pile.append(curve)
         lines[route.name] = _Line(slice(first, first + len(curve)), route.name not in _IN_GROOVES, start)
     moved = _into_fat(np.vstack(pile), tuple(lines.values()), fat_mm=fat_mm)
-    return {name: smooth_curve(moved[line.part], step_mm=STEP_MM) for name, line in lines.items()}
+    return {name: moved[line.part] for name, line in lines.items()}
+
+
+def _evenly(points_mm: Float64Array) -> Float64Array:
+    """Return points `STEP_MM` apart (the last step rounded) on the line through ``points_mm``."""
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_mm, axis=0), axis=1))])
+    at = np.linspace(0, along[-1], max(3, round(float(along[-1]) / STEP_MM) + 1))
+    return np.stack([np.interp(at, along, axis) for axis in points_mm.T], axis=1)
 
 
 def _root_of(
@@ -333,8 +348,7 @@ def _distance_and_gradient(points_mm: Float64Array, *, depth_mm: Float64Array) -
     bed = AORTA.distance_mm(probes)
     for body in _BED:
         bed = smooth_union(bed, body.distance_mm(probes), blend_mm=CHAMBER_BLEND_MM)
-    lowest, rise = ABOVE_FLOOR_MM
-    below = np.float32(lowest) + np.float32(rise) * probes[0] - probes[2]
+    below = np.float32(FLOOR_MM + ABOVE_FLOOR_MM) + np.float32(FLOOR_SLOPE) * probes[0] - probes[2]
     layer = np.maximum(bed - np.tile(depth_mm, 4), below).astype(np.float64).reshape(4, -1)
     gradient = ((layer[1:] - layer[0]) / 0.5).T
     norm = np.linalg.norm(gradient, axis=1, keepdims=True)
@@ -346,7 +360,7 @@ def _split_left(
 ) -> tuple[CoronaryBranch, ...]:
     """Return the branches in reference coordinates, the left main cut off where the circumflex springs."""
     left, start = lines["LAD"], lines["LCx"][0]
-    cut = max(2, int(np.argmin(((left - start) ** 2).sum(axis=1))))
+    cut = max(1, int(np.argmin(((left - start) ** 2).sum(axis=1))))
     main = CoronaryBranch("LM", Vessel.LM, left[: cut + 1], np.linspace(2.3, 2.2, cut + 1))
     parents = {"LAD": "LM", "LCx": "LM", "RI": "LM"}
     branches = [main]

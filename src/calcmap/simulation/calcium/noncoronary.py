@@ -35,7 +35,11 @@ ROOT_START_MM = 9.0
 """Length of the aorta's curve below the sinuses."""
 ARCH_HALF_MM = (22.0, 28.0)
 """Length of the arch before and behind its top."""
+DESCENDING_BELOW_HEART_MM = 140.0
+"""How far below the heart's middle the aorta is calcified here: no attenuation scan reaches further."""
 AORTIC_WALL_INSIDE_MM = 0.5
+PIECES_LOG = (-0.2, 0.8)
+"""Mean and SD of ln of a patient's severity, which multiplies the number of further pieces (our choice)."""
 OSTIAL_SHARE = 0.45
 """Share of root calcifications beside a coronary's ostium (our choice: what readers take for coronary calcium)."""
 OSTIUM_SD_MM = 4.0
@@ -45,12 +49,14 @@ DENSITY_MG_CM3, DENSITY_LOG_SD = 480.0, 0.40
 DENSITY_RANGE_MG_CM3 = (150.0, 1100.0)
 VALVE_RADIUS_MM = 11.0
 VALVE_MOST_PIECES = 25
-VALVE_SIZE_LOG = (0.28, 0.45)
+VALVE_SIZE_LOG = (0.40, 0.45)
 """Mean and SD of ln radius in mm: with the number of pieces this gives MESA's median valve score of 56."""
 MITRAL_CENTER_MM = (10.0, 21.0, -1.0)
 MITRAL_NORMAL = (0.72, -0.52, -0.46)
 MITRAL_TOWARDS_WALL = (0.35, 1.0, 0.1)
 MITRAL_RADIUS_MM = 18.5
+MITRAL_SPAN_LOG, MITRAL_WIDTH_LOG = (-0.6, 0.75), (1.05, 0.35)
+"""Mean and SD of ln of a piece's angle (rad) and thickness (mm): this gives MESA's median annulus score of 71."""
 PAPILLARY_AT = ((0.15, 0.55, 0.35), (0.15, -0.2, 0.6))
 """The two papillary muscles in the left cavity, in its radii along its own axes."""
 
@@ -124,7 +130,7 @@ def draw_noncoronary_deposits(
         chance = place.probability(age_years=person.age_years, sex=person.sex, category=category)
         if rng.random() < min(chance * factor, MOST_LIKELY):
             origin = Origin(Tissue.NONCORONARY, name, motion_share=place.motion_share)
-            pieces = 1 + int(rng.poisson((place.mean_pieces - 1) * np.exp(rng.normal(-0.2, 0.6))))
+            pieces = 1 + int(rng.poisson((place.mean_pieces - 1) * np.exp(rng.normal(*PIECES_LOG))))
             deposits += [_DRAW[name](rng, landmarks, origin) for _ in range(min(pieces, VALVE_MOST_PIECES))]
     return tuple(deposits)
 
@@ -153,11 +159,12 @@ class _Landmarks:
         along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
         junction = along[_nearest(curve, self.from_reference(AORTA.points_mm[2:3])[0])]
         top = along[int(np.argmax(curve[:, 2]))]
+        lowest = _nearest(curve[:, 2:], np.array([self.anatomy.frame.center_mm[2] - DESCENDING_BELOW_HEART_MM]))
         ends = {
             "aortic_root": (ROOT_START_MM, junction),
             "ascending_aorta": (junction, top - ARCH_HALF_MM[0]),
             "aortic_arch": (top - ARCH_HALF_MM[0], top + ARCH_HALF_MM[1]),
-            "descending_aorta": (top + ARCH_HALF_MM[1], along[-1] - 30),
+            "descending_aorta": (top + ARCH_HALF_MM[1], along[lowest]),
         }
         return {name: (int(np.searchsorted(along, low)), int(np.searchsorted(along, high)))
                 for name, (low, high) in ends.items()}  # fmt: skip
@@ -233,13 +240,13 @@ def _mitral(rng: np.random.Generator, landmarks: _Landmarks, origin: Origin) -> 
     back = np.asarray(MITRAL_TOWARDS_WALL) - normal * float(np.dot(normal, MITRAL_TOWARDS_WALL))
     back /= np.linalg.norm(back)
     across = np.cross(normal, back)
-    span = float(np.clip(np.exp(rng.normal(-0.9, 0.75)), 0.12, 2.8))
+    span = float(np.clip(np.exp(rng.normal(*MITRAL_SPAN_LOG)), 0.12, 2.8))
     middle = rng.normal(0, 0.6)
     angles = np.linspace(middle - span / 2, middle + span / 2, max(5, int(span * MITRAL_RADIUS_MM)))
     ring = np.asarray(MITRAL_CENTER_MM) + MITRAL_RADIUS_MM * (
         np.cos(angles)[:, None] * back + np.sin(angles)[:, None] * across
     )
-    wide = float(np.clip(np.exp(rng.normal(0.45, 0.4)), 0.7, 5.0)) * (0.7 + 0.3 * span)
+    wide = float(np.clip(np.exp(rng.normal(*MITRAL_WIDTH_LOG)), 1.0, 6.0)) * (0.7 + 0.3 * span)
     # a rod along the ring: a plate wrapped nearly around its own axis
     plate = Plate(span * MITRAL_RADIUS_MM, 0.8 * np.pi * wide, 0.5 * wide, _density(rng))
     return wall_deposit(rng, origin, curve_mm=landmarks.from_reference(ring), radius_mm=np.full(len(ring), 0.35 * wide),
