@@ -129,6 +129,11 @@ def take_picture(
         How the scan is taken.
     n_threads : int
         Has no influence on the result.
+
+    Returns
+    -------
+    Picture
+        The CT, what it shows of tissue and of each kind of deposit, and the heart on its grid.
     """
     times = draw_view_times(rng, z_mm=axes.z_mm, acquisition=acquisition)
     with ThreadPoolExecutor(n_threads) as pool:
@@ -185,7 +190,8 @@ def _set_up(
     heart = heart_motion(scene.hu_zyx, scene.heart_share_zyx, axes_mm_zyx=scene.axes_mm_zyx, profile=profile,
                          times=times, frame=scene.frame)  # fmt: skip
     beam = make_beam(rng, acquisition, axes=axes, canvas_y_mm=y, canvas_x_mm=x)
-    table = table_plane(rng, axes=axes, back_mm=scene.back_mm, table=acquisition.table)
+    table = table_plane(rng, axes=axes, back_mm=scene.back_mm, table=acquisition.table,
+                        blur_mm=acquisition.psf_sigma_mm)  # fmt: skip
     sampling = tuple(
         (weight, sampling_matrix(axes.y_mm, y, sigma_mm=sigma), sampling_matrix(axes.x_mm, x, sigma_mm=sigma))
         for weight, sigma in PointSpread(acquisition.psf_sigma_mm, acquisition.edge).parts()

@@ -224,6 +224,11 @@ def heart_motion(
         The scan's moments.
     frame : HeartFrame
         Where the heart is.
+
+    Returns
+    -------
+    HeartMotion or None
+        What moves, and how far at each of the scan's moments.
     """  # fmt: skip
     found = ndimage.find_objects((share_zyx > 0.5).astype(np.uint8))
     if times.amplitude_mm <= 0 or not found:

@@ -24,7 +24,7 @@ BODY_PIXEL_MM = 2.75
 """The grid that is projected: 704 mm wide, so that no arm is cut off."""
 N_BODY_VIEWS = 160
 N_VIEWS = 320
-COUNTS_PER_MAS_MM2 = 2.0e6
+COUNTS_PER_MAS_MM2 = 1.7e6
 """Noise-equivalent quanta of a rotation per mAs and mm2 at the isocentre, 120 kVp, without attenuation (our choice: the
 noise of FACTS 8.4 comes out; a tube's fluence there is some times larger)."""
 COUNTS_BY_KVP = 2.6
@@ -135,6 +135,11 @@ def error_image(
         Of the scan.
     own, following : Generator
         Random numbers of this slice and of the next: neighbours share some quanta.
+
+    Returns
+    -------
+    ndarray of float32, shape (matrix, matrix)
+        To be added to the noise-free slice.
     """
     water_mm, dense_mm = _paths_mm(density_yx, beam)
     path = beam.attenuation_per_mm * (water_mm + dense_mm)

@@ -26,18 +26,12 @@ KERNEL_WIDTH = 3
 
 @dataclass(frozen=True, eq=False)
 class PolarGrid:
-    """Frequencies of all views of an image of one size, in units of pixels.
-
-    Parameters
-    ----------
-    size : int
-        Rows and columns of the image.
-    n_views : int
-        View angles over half a turn.
-    """
+    """Frequencies of all views of an image of one size, in units of pixels."""
 
     size: int
+    """Rows and columns of the image."""
     n_views: int
+    """View angles over half a turn."""
     padded: int
     """Side of the padded image; also the number of detector bins, one per pixel."""
     angles_rad: Float64Array
@@ -65,6 +59,11 @@ def polar_grid(size: int, *, n_views: int, highest: float = 0.5) -> PolarGrid:
         As in `PolarGrid`.
     highest : float
         Highest frequency used, cycles per pixel: a soft kernel passes nothing above.
+
+    Returns
+    -------
+    PolarGrid
+        Shared: do not change its arrays.
     """
     padded = fft.next_fast_len(int(np.ceil(size * OVERSAMPLING / 2) * 2), real=True)
     angles = np.arange(n_views) * np.pi / n_views

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from calcmap.core.volume import Float32Array, Float64Array
 from calcmap.simulation.scanner.axes import CtAxes
@@ -12,7 +13,9 @@ SHELL_MM = 2.0
 FOAM_HU = (-985.0, -920.0)
 
 
-def table_plane(rng: np.random.Generator, *, axes: CtAxes, back_mm: float, table: Table) -> Float32Array:
+def table_plane(
+    rng: np.random.Generator, *, axes: CtAxes, back_mm: float, table: Table, blur_mm: float
+) -> Float32Array:
     """Return the HU of a curved table in every slice, shape (rows, columns); air elsewhere.
 
     Two thin shells with foam between them; the mattress is the gap between the back and the upper shell.
@@ -30,4 +33,5 @@ def table_plane(rng: np.random.Generator, *, axes: CtAxes, back_mm: float, table
 
     shells = np.maximum(layer(1, SHELL_MM), layer(thick, SHELL_MM)) * (shell + 1000)
     whole = np.maximum(shells, layer(thick / 2, thick) * (rng.uniform(*FOAM_HU) + 1000))
-    return (whole - 1000).astype(np.float32)
+    seen: Float32Array = ndimage.gaussian_filter((whole - 1000).astype(np.float32), blur_mm / axes.pixel_mm)
+    return seen
