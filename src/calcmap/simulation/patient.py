@@ -33,6 +33,7 @@ from calcmap.simulation.calcium.burden import (
     draw_target_score,
 )
 from calcmap.simulation.calcium.deposits import Deposit, Tissue
+from calcmap.simulation.calcium.devices import DeviceRecipe, draw_devices, settled_on_skin
 from calcmap.simulation.calcium.noncoronary import draw_noncoronary_deposits
 from calcmap.simulation.population.profile import Profile, draw_profile
 from calcmap.simulation.scanner.axes import CtAxes
@@ -64,6 +65,8 @@ class Recipe:
         Shares of the four categories.
     noncoronary_factor : float
         Multiplies the prevalence of calcium outside the coronaries.
+    devices : DeviceRecipe
+        How often each device is there.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class Recipe:
     category: int | None = None
     category_shares: tuple[float, ...] = CATEGORY_SHARES
     noncoronary_factor: float = 1.0
+    devices: DeviceRecipe = field(default_factory=DeviceRecipe)
 
     def __post_init__(self) -> None:
         complaints = []
@@ -178,6 +182,11 @@ def plan_patient(
     scale : int
         Coarseness for tests: pixels and working grid are ``scale`` times larger, the matrix that much smaller.
 
+    Returns
+    -------
+    PatientPlan
+        Same arguments, same plan.
+
     Raises
     ------
     ConfigError
@@ -198,10 +207,11 @@ def plan_patient(
     noncoronary = draw_noncoronary_deposits(
         _stream(seed, site, "noncoronary"), anatomy=anatomy, branches=branches, factor=factor, category=profile.category
     )
+    devices = draw_devices(_stream(seed, site, "devices"), anatomy=anatomy, branches=branches, recipe=recipe.devices)
     return PatientPlan(
         seed=seed, site=site, profile=profile, anatomy=anatomy, acquisition=acquisition,
         coronaries=branches,
-        deposits=(*coronary, *noncoronary),
+        deposits=(*coronary, *noncoronary, *devices),
         ideal_agatston=ideal, scale=scale,
     )  # fmt: skip
 
@@ -332,6 +342,7 @@ def _scan(
     share = paint_thorax(thorax)
     for branch in branches:
         canvas.paint_curve(branch.points_mm[::2], branch.radius_mm[::2], thorax.person.blood_hu)
+    deposits = settled_on_skin(deposits, canvas)
     axes = _ct_axes(rng, thorax, acquisition)
     scene = Scene(canvas.hu, share, canvas.axes_mm_zyx, _breathing_yx(thorax), thorax.frame, _back_mm(thorax))
     picture = take_picture(rng, scene, deposits=deposits, axes=axes, acquisition=acquisition)

@@ -113,6 +113,11 @@ def grow_tree(rng: np.random.Generator, root_mm: Float64Array, leaves_mm: Float6
         Where the first branch begins.
     leaves_mm : ndarray, shape (2 ** generations, 3)
         Where the last branches end.
+
+    Returns
+    -------
+    tuple of Branches
+        One entry a generation, the root's first.
     """
     n_generations = len(leaves_mm).bit_length() - 1
     groups, nodes = leaves_mm[None], root_mm[None]
@@ -259,6 +264,9 @@ def _spread(thorax: Thorax, generations: list[Branches]) -> None:
     place, share = np.vstack(places), np.concatenate(volumes) / float(np.prod(steps))
     kept = ((place >= 0) & (place < np.array(shape[::-1]) - 1.001)).all(axis=1)
     place, share = place[kept], share[kept]
+    # neighbours in memory one after the other: several times faster to add up
+    order = np.argsort(np.rint(place[:, 2]) * shape[1] + np.floor(place[:, 1]), kind="stable")
+    place, share = place[order], share[order]
     corner = place.astype(np.int64)
     part = place - corner
     filled = np.zeros(canvas.hu.size, dtype=np.float32)

@@ -52,7 +52,7 @@ FRAME_RADIUS_MM, FRAME_LENGTH_MM, FRAME_WALL_MM = (11.5, 14.5), (16.0, 50.0), 0.
 ANNULOPLASTY_MM2 = 1.5
 CATHETER_MM2 = 2.6
 ELECTRODE_RADIUS_MM, ELECTRODE_DEEP_MM = 2.2, 0.5
-LEAD_WIRE_MM2 = 0.12
+LEAD_WIRE_MM2, ECG_LEADS_SHARE, N_LEAD_POINTS = 0.12, 0.6, 13
 N_ELECTRODES = ((3, 4, 5, 10), (0.25, 0.3, 0.15, 0.3))
 """Numbers of electrodes and their shares: monitoring, or the ten of a stress test (our choice)."""
 TEN_ELECTRODES_DEG_MM = (
@@ -131,6 +131,11 @@ def draw_devices(
         The coronary tree in patient coordinates: stents and grafts need it.
     recipe : DeviceRecipe
         Probability of each kind.
+
+    Returns
+    -------
+    tuple of Deposit
+        Of tissue `Tissue.DEVICE`; empty for most patients.
     """
     wanted = {field.name: bool(rng.random() < getattr(recipe, field.name)) for field in fields(recipe)}
     wanted["sternal_wires"] |= wanted["bypass"] or wanted["aortic_prosthesis"] or wanted["mitral_prosthesis"]
@@ -471,30 +476,39 @@ def _nerve_stimulator(rng: np.random.Generator, anatomy: Anatomy, branches: Bran
 
 def _ecg(rng: np.random.Generator, anatomy: Anatomy, branches: Branches) -> list[Deposit]:
     """Return electrodes on the front of the chest; mostly their wires, which gather at one shoulder, are seen too."""
-    cage, person = _cage(anatomy), anatomy.person
     numbers, shares = N_ELECTRODES
     n = int(rng.choice(numbers, p=shares))
-    sites = np.array(TEN_ELECTRODES_DEG_MM[:n]) + rng.normal(0, [6.0, 12.0], (n, 2))
-    outside = 10 + person.muscle_mm + 0.8 * person.fat_mm
-    at = anatomy.patient_points(cage.points(np.deg2rad(sites[:, 0]), sites[:, 1], outside_mm=outside))
+    degrees, heights = (np.array(TEN_ELECTRODES_DEG_MM[:n]) + rng.normal(0, [6.0, 12.0], (n, 2))).T
+    angles = np.deg2rad(degrees)
     grid = np.arange(-ELECTRODE_RADIUS_MM, ELECTRODE_RADIUS_MM + STEP_MM / 2, STEP_MM)
     disc = np.stack([axis.ravel() for axis in np.meshgrid(grid, grid, indexing="ij")], axis=1)
     disc = disc[np.hypot(disc[:, 0], disc[:, 1]) <= ELECTRODE_RADIUS_MM]
-    has_wires, side = bool(rng.random() < 0.6), float(rng.choice([-1.0, 1.0]))
     pieces = []
-    for (angle, height), center in zip(np.deg2rad(sites) * [1, 180 / np.pi], at, strict=True):
+    for angle, center in zip(angles, _near_skin(anatomy, angles, heights), strict=True):
         across = np.array([np.cos(angle), np.sin(angle), 0.0])
         parts = center + disc[:, :1] * across + disc[:, 1:] * np.array([0.0, 0.0, 1.0])
         pieces.append(_piece(_device("ecg_electrode"), _STEEL, parts, STEP_MM**2 * ELECTRODE_DEEP_MM))
-        if has_wires:
-            end, top = side * np.deg2rad(SHOULDER_DEG_MM[0]), SHOULDER_DEG_MM[1]
-            share = np.linspace(0, 1, 25)
-            sag = np.sin(np.pi * share) * rng.normal(0, [[0.12], [14.0]])
-            curve = cage.points(angle + (end - angle) * share + sag[0], height + (top - height) * share + sag[1],
-                                outside_mm=outside)  # fmt: skip
-            wire = anatomy.patient_points(curve)
-            pieces.append(_wire(_device("ecg_lead"), _STEEL, wire, area_mm2=LEAD_WIRE_MM2))
-    return pieces
+    return pieces + (_ecg_leads(rng, anatomy, angles, heights) if rng.random() < ECG_LEADS_SHARE else [])
+
+
+def _ecg_leads(
+    rng: np.random.Generator, anatomy: Anatomy, angles: Float64Array, heights_mm: Float64Array
+) -> list[Deposit]:
+    """Return a wire from each electrode, sagging, to one shoulder."""
+    end, top = float(rng.choice([-1.0, 1.0])) * np.deg2rad(SHOULDER_DEG_MM[0]), SHOULDER_DEG_MM[1]
+    share = np.linspace(0, 1, N_LEAD_POINTS)
+    sag = np.sin(np.pi * share) * rng.normal(0, [[[0.12]], [[14.0]]], (2, len(angles), 1))
+    around = angles[:, None] + (end - angles[:, None]) * share + sag[0]
+    height = heights_mm[:, None] + (top - heights_mm[:, None]) * share + sag[1]
+    points = _near_skin(anatomy, around.ravel(), height.ravel()).reshape(len(angles), N_LEAD_POINTS, 3)
+    return [_wire(_device("ecg_lead"), _STEEL, curve, area_mm2=LEAD_WIRE_MM2) for curve in points]
+
+
+def _near_skin(anatomy: Anatomy, angles: Float64Array, heights_mm: Float64Array) -> Float64Array:
+    """Return points about where the skin is, in patient coordinates, by angle from the front and height."""
+    person = anatomy.person
+    outside = 10 + person.muscle_mm + 0.8 * person.fat_mm
+    return anatomy.patient_points(_cage(anatomy).points(angles, heights_mm, outside_mm=outside))
 
 
 _DRAW: dict[str, Callable[[np.random.Generator, Anatomy, Branches], list[Deposit]]] = {

@@ -38,6 +38,8 @@ ARCH_HALF_MM = (22.0, 28.0)
 DESCENDING_BELOW_HEART_MM = 140.0
 """How far below the heart's middle the aorta is calcified here: no attenuation scan reaches further."""
 AORTIC_WALL_INSIDE_MM = 0.5
+N_TRIES, LEAST_WALL_SHARE = 5, 0.8
+"""How often a side of the aorta is drawn again where a bend leaves no wall, and how far from its middle wall begins."""
 PIECES_LOG = (-0.2, 0.8)
 """Mean and SD of ln of a patient's severity, which multiplies the number of further pieces (our choice)."""
 OSTIAL_SHARE = 0.45
@@ -123,6 +125,11 @@ def draw_noncoronary_deposits(
         Multiplies every prevalence (training wants more than nature gives); 0 gives none.
     category : int, optional
         Coronary category, 0 to 3: calcium elsewhere goes with it.
+
+    Returns
+    -------
+    tuple of Deposit
+        Of tissue `Tissue.NONCORONARY`.
     """
     person, landmarks = anatomy.person, _Landmarks(anatomy, branches)
     deposits: list[Deposit] = []
@@ -218,7 +225,13 @@ def _aortic_plate(
     plate = draw_plate(rng, volume_mm3=volume, thickness_mm=thickness, density_mg_cm3=_density(rng),
                        radius_mm=float(wall[half]))  # fmt: skip
     angle = None if towards_mm is None else angle_towards(curve[part], towards_mm)
-    return wall_deposit(rng, origin, curve_mm=curve[part], radius_mm=wall, plate=plate, angle=angle)
+    for _ in range(N_TRIES):
+        deposit = wall_deposit(rng, origin, curve_mm=curve[part], radius_mm=wall, plate=plate, angle=angle)
+        # inside a tight bend the wall of one stretch lies in the lumen of the next
+        away = np.sqrt(((deposit.parts_mm[:, None] - curve[part][None]) ** 2).sum(axis=2)).min(axis=1)
+        if np.quantile(away, 0.1) > LEAST_WALL_SHARE * float(wall[half]):
+            break
+    return deposit
 
 
 def _valve(rng: np.random.Generator, landmarks: _Landmarks, origin: Origin) -> Deposit:

@@ -129,6 +129,11 @@ def read_lesions(scan: VisibleCalcium, *, reader: Reader, seed: int) -> Reading:
         Who reads.
     seed : int
         Of the patient, 0 or more: readers of one patient share what is hard about it.
+
+    Returns
+    -------
+    Reading
+        Scores and what was missed or mistaken.
     """
     decisions = _Decisions(reader, seed=seed, n=len(scan.lesions))
     noise = scan.noise_sd_hu
@@ -209,6 +214,11 @@ def read_labels(patient: SimulatedPatient, *, reader: Reader, seed: int) -> Labe
         Who reads; not one of a gated scan.
     seed : int
         Of the patient, 0 or more: readers of one patient share what is hard about it.
+
+    Returns
+    -------
+    Labels
+        On the scan's grid; the patient's own labels stay as they are.
 
     Raises
     ------
