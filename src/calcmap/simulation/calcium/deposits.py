@@ -224,8 +224,8 @@ def _sides(curve_mm: Float64Array) -> tuple[Float64Array, Float64Array]:
     tangent[1:-1] = curve_mm[2:] - curve_mm[:-2]
     tangent[0], tangent[-1] = curve_mm[1] - curve_mm[0], curve_mm[-1] - curve_mm[-2]
     tangent /= np.maximum(np.sqrt((tangent**2).sum(axis=1, keepdims=True)), 1e-9)
-    # any direction across will do; the axis that the curve follows least is never along it
-    across = np.eye(3)[int(np.argmin(np.abs(curve_mm[-1] - curve_mm[0])))]
+    # any direction across will do, if the curve never runs along it
+    across = np.eye(3)[int(np.argmin(np.abs(tangent).max(axis=0)))]
     first = across - (tangent @ across)[:, None] * tangent
     first /= np.maximum(np.sqrt((first**2).sum(axis=1, keepdims=True)), 1e-9)
     (ax, ay, az), (bx, by, bz) = tangent.T, first.T

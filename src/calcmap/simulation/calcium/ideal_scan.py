@@ -22,7 +22,8 @@ SURROUNDINGS_HU = 0.0
 """Before the calcium: a plaque lies between blood (40 HU) and epicardial fat (-90 to -50 HU at this blur)."""
 MARGIN_MM = 6.0
 """How far around a deposit's blur its lesions are looked at again."""
-EIGHT_CONNECTED = np.ones((3, 3))
+IN_PLANE = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
+"""Lesions are 8-connected within a slice."""
 
 
 def ideal_agatston(*deposits: Deposit) -> float:
@@ -88,17 +89,15 @@ class IdealScan:
 
 
 def _agatston(added_hu_zyx: Float32Array) -> float:
-    score = 0.0
-    faintest = np.float32(THRESHOLD_HU - SURROUNDINGS_HU)
-    for k in np.flatnonzero(added_hu_zyx.max(axis=(1, 2)) >= faintest):
-        plane = added_hu_zyx[k]
-        rows, columns = np.nonzero(plane >= faintest)
-        box = plane[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-        lesions, n = ndimage.label(box >= faintest, EIGHT_CONNECTED)
-        owner, hu = lesions[lesions > 0], box[lesions > 0] + np.float32(SURROUNDINGS_HU)
-        area = np.bincount(owner, minlength=n + 1)[1:] * PIXEL_MM**2
-        peak = np.zeros(n + 1)
-        np.maximum.at(peak, owner, hu)
-        weight = np.searchsorted(WEIGHT_STEPS_HU, peak[1:], side="right")
-        score += float((area * weight)[area >= LEAST_AREA_MM2].sum())
-    return score
+    bright = added_hu_zyx >= np.float32(THRESHOLD_HU - SURROUNDINGS_HU)
+    z, y, x = np.nonzero(bright)
+    if len(z) == 0:
+        return 0.0
+    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in (z, y, x))
+    lesions, n = ndimage.label(bright[box], IN_PLANE)
+    owner, hu = lesions[bright[box]], added_hu_zyx[box][bright[box]]
+    area = np.bincount(owner, minlength=n + 1)[1:] * PIXEL_MM**2
+    peak = np.zeros(n + 1)
+    np.maximum.at(peak, owner, hu)
+    weight = np.searchsorted(WEIGHT_STEPS_HU, peak[1:] + SURROUNDINGS_HU, side="right")
+    return float((area * weight)[area >= LEAST_AREA_MM2].sum())
