@@ -47,6 +47,8 @@ AORTA = tube([(4, 2, 10), (0, -1, 19), (-5, -3, 29), (-10, -5, 41), (-15, -7, 55
              (14, 17.5, 16, 15.5, 16, 16))  # fmt: skip
 PULMONARY_TRUNK = tube([(15, -26, 30), (17, -19, 42), (18, -6, 54)], (13, 13, 12.5))
 CAVA_SUPERIOR = tube([(-36, 5, 12), (-34, 3, 40), (-26, 2, 75), (-19, 2, 100)], (10, 9.5, 9, 8.5))
+CAVA_IN_SAC = tube([(-36, 5, 12), (-34, 3, 40), (-32, 2.5, 49)], (10, 9.5, 8))
+"""The part of the superior cava that the pericardium wraps."""
 CAVA_INFERIOR = tube([(-31, 20, -26), (-28, 28, -52), (-24, 36, -75), (-20, 42, -120)], (13, 12.5, 12, 11))
 RIGHT_PULMONARY_ARTERY = tube(
     [(18, -6, 53), (6, 9, 50), (-20, 14, 44), (-38, 19, 35), (-46, 27, 18), (-49, 34, -4)],
@@ -125,7 +127,7 @@ def heart_distances_mm(reference: Coordinates, *, fat_mm: float) -> tuple[Float3
         distance = body.distance_mm(reference)
         chambers = smooth_union(chambers, distance, blend_mm=CHAMBER_BLEND_MM)
         sac = smooth_union(sac, distance, blend_mm=bridge)
-    sac = smooth_union(sac, CAVA_SUPERIOR.distance_mm(reference), blend_mm=bridge)
+    sac = smooth_union(sac, CAVA_IN_SAC.distance_mm(reference), blend_mm=bridge)
     # over the right ventricle fat is thickest, over the left ventricle's side there is hardly any
     right_front = np.clip(0.85 - 0.011 * reference[0] - 0.005 * reference[1], 0.3, 1.5)
     sac = sac - np.float32(fat_mm) * right_front.astype(np.float32)

@@ -15,11 +15,11 @@ SPINE_SHARE = 0.43
 """Depth of the vertebral bodies' centres behind the chest's middle, over its half depth (seven real CTs)."""
 VERTEBRA_HALF_DEPTH_MM = 14.0
 HEART_HALF_DEPTH_MM = 55.0
-HEART_SIZE_RANGE = (0.6, 1.75)
+HEART_SIZE_RANGE = (0.6, 1.85)
 """Smallest and largest heart over the reference heart: about 380 to 1150 mL with fat."""
-HEART_SIZE_LOG_SD = 0.155
+HEART_SIZE_LOG_SD = 0.17
 """Spread of heart volumes of one body size (FACTS 8.3 and seven real scans together: 466 to 917 mL)."""
-HEART_BOX_FACTORS = (0.89, 0.99, 1.12)
+HEART_BOX_FACTORS = (0.895, 1.01, 1.095)
 """Proportions that turn the reference heart into the mean of the real ones' boxes."""
 BREAST_IMPLANT_SHARE = 0.03
 ARMS_DOWN_SHARE = 0.08
@@ -118,7 +118,7 @@ def draw_person(
         bmi=bmi,
         **_draw_trunk(draw, profile, visceral_fat=fat),
         visceral_fat=fat,
-        epicardial_fat_mm=draw.within(0.1 + 1.35 * fat, 0.55, (0.0, 6.5)),
+        epicardial_fat_mm=draw.within(0.2 + 1.5 * fat, 0.55, (0.0, 6.5)),
         pericardial_fluid_mm=float(rng.uniform(1.5, 6.0)) if rng.random() < EFFUSION_SHARE else 0.0,
         aorta_mm=draw.within(15.6 + 0.06 * (age - 60) + (0.8 if is_male else -0.5) + 0.05 * (bmi - 27), 1.5, (12, 24)),
         aorta_elongation=draw.within(0.4 + 0.014 * (age - 60), 0.25, (0.0, 1.2)),
@@ -207,7 +207,7 @@ def _draw_hu(draw: _Draw, profile: Profile) -> _Hounsfield:
 def _heart_scales(draw: _Draw, profile: Profile, *, half_depth: float) -> tuple[float, float, float]:
     """Return heart scales along x, y, z: size from body size, sex and chance, shape from the room there is."""
     area = np.sqrt(profile.height_cm * profile.bmi * (profile.height_cm / 100) ** 2 / 3600)
-    by_sex, by_age = 1.10 if profile.sex == "M" else 0.98, 1 + 0.002 * (profile.age_years - 65)
+    by_sex, by_age = 1.12 if profile.sex == "M" else 1.0, 1 + 0.002 * (profile.age_years - 65)
     volume = (area / 1.9) ** 0.8 * by_sex * by_age
     volume *= float(np.exp(draw.normal(0, HEART_SIZE_LOG_SD)))
     shape = np.exp([draw.normal(0, 0.06) for _ in range(3)])
@@ -217,11 +217,11 @@ def _heart_scales(draw: _Draw, profile: Profile, *, half_depth: float) -> tuple[
 
 def _fitted(scales_xyz: Float64Array, *, half_depth: float) -> tuple[float, float, float]:
     """Return heart scales that fit between sternum and spine: in a flat chest the heart is flat, wide and tall."""
+    size = float(np.prod(scales_xyz))
+    sized = scales_xyz * (np.clip(size, *HEART_SIZE_RANGE) / size) ** (1 / 3)
     room = (SPINE_SHARE + 1) * half_depth - VERTEBRA_HALF_DEPTH_MM + 2
-    squeeze = min(1.0, room / (2 * HEART_HALF_DEPTH_MM * float(scales_xyz[1])))
-    fitted: Float64Array = scales_xyz * [squeeze**-0.45, squeeze, squeeze**-0.45]
-    size = float(np.prod(fitted))
-    x, y, z = fitted * (np.clip(size, *HEART_SIZE_RANGE) / size) ** (1 / 3)
+    squeeze = min(1.0, room / (2 * HEART_HALF_DEPTH_MM * float(sized[1])))
+    x, y, z = sized * [squeeze**-0.45, squeeze, squeeze**-0.45]
     return float(x), float(y), float(z)
 
 
@@ -230,4 +230,4 @@ def _heart_center(draw: _Draw, *, half_depth: float, heart_half_depth: float) ->
     front = -half_depth + heart_half_depth + draw.within(2.5, 3, (-1, 12))
     spine = SPINE_SHARE * half_depth - VERTEBRA_HALF_DEPTH_MM - heart_half_depth + 1
     y = min(front + 0.08 * max(spine - front, 0.0), spine)
-    return draw.within(25, 7, (4, 44)), float(y), 0.0
+    return draw.within(22, 7, (2, 42)), float(y), 0.0
