@@ -24,7 +24,7 @@ BODY_PIXEL_MM = 2.75
 """The grid that is projected: 704 mm wide, so that no arm is cut off."""
 N_BODY_VIEWS = 160
 N_VIEWS = 320
-COUNTS_PER_MAS_MM2 = 1.7e6
+COUNTS_PER_MAS_MM2 = 1.0e6
 """Noise-equivalent quanta of a rotation per mAs and mm2 at the isocentre, 120 kVp, without attenuation (our choice: the
 noise of FACTS 8.4 comes out; a tube's fluence there is some times larger)."""
 COUNTS_BY_KVP = 2.6

@@ -17,8 +17,10 @@ from calcmap.core.volume import Float64Array
 
 SLICE_EDGE_FACTOR = 0.12
 """SD of the slice profile's soft edges over its width (our choice: a helical profile is no box)."""
-SYSTEM_SIGMA_MM = 0.38
-"""Blur by focal spot and detector cell at the isocentre (our choice: 50 % at 0.49 / mm); the kernel adds the rest."""
+SYSTEM_SIGMA_MM = 0.15
+"""Blur of the picture that noise does not share, the focal spot's above all. Noise passes kernel, crosstalk and
+interpolation like the picture does: so comes out the noise spectrum of a real attenuation CT with GE's STANDARD kernel
+(our choice)."""
 WIDE_FACTOR = 2.2
 """Width of an edge-enhancing kernel's negative part over its positive part (our choice)."""
 NEGLIGIBLE_WEIGHT = 1e-4
