@@ -60,8 +60,8 @@ def simulate(
         raise ConfigError("--labels and --paths belong to a --background")
     order = SimulationOrder(patients=patients, site=site.replace("-", "_"), seed=seed, as_dicom=dicom)
     left_out = Missing(missing)
-    numbers = None if images else []
-    _simulate(order, out, numbers=number if number else numbers, missing=left_out, workers=workers)
+    numbers: list[int] | None = None if images else []
+    _simulate(order, out, numbers=number or numbers, missing=left_out, workers=workers)
 
 
 def _simulate(
