@@ -282,10 +282,10 @@ def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, place: Place, 
     return plaque_on_wall(
         center,
         rng,
-        wall_radius_mm=trace.wall_at(z_mm) - rng.uniform(0.8, 2.0),
+        wall_radius_mm=trace.wall_at(z_mm) - rng.uniform(0.0, 1.2),
         angle_rad=_wall_angle(traces, center, rng, place),
         width_mm=float(np.clip(3.6 * size * np.exp(rng.normal(0, 0.55)), 1.2, 0.9 * radius_mm)),
-        height_mm=float(np.clip(3.0 * size * np.exp(rng.normal(0, 0.5)), 1.2, 15.0)),
+        height_mm=float(np.clip(3.4 * size * np.exp(rng.normal(0, 0.5)), 1.2, 15.0)),
         thickness_mm=float(np.clip(np.exp(rng.normal(0.25, 0.35)), 0.6, 2.8)),
         peak_hu=draw_peak_hu(rng),
     )

@@ -64,7 +64,7 @@ AORTA_FROM_SPINE_MM_YX = (-5.0, 16.0)
 MITRAL_CENTER_XYZ = (0.12, 0.20, 0.02)
 ASCENDING_RADII_MM = (13.0, 14.5, 16.0, 17.5, 19.0, 20.5)
 """The middle radii are the likely ones (ascending aorta 30 to 38 mm wide)."""
-DESCENDING_RADII_MM = (10.0, 12.0, 14.0, 16.0, 18.0)
+DESCENDING_RADII_MM = (10.0, 12.0, 14.0, 16.0, 18.0, 20.0)
 MM_ABOVE_HEART = 35.0
 
 ASCENDING, DESCENDING = "ascending_aorta", "descending_aorta"
@@ -72,14 +72,17 @@ PATH_NAMES = (*COURSES_XYZ, ASCENDING, DESCENDING)
 """Vessels whose path may be given."""
 
 STEP_MM = 2.0
-AORTA_STEP_MM = 2.5
+AORTA_STEP_MM = 2.0
+COARSE_STEP_MM = 5.0
+MIN_STANDING_OUT = 0.5
+"""Share of the fall to fat or lung that a descending aorta shows at least; guesses show less (seven scans)."""
 SNAP_MM = 10.0
 VESSEL_WIDTH_MM = 7.5
 """Structures narrower than this stand out as vessels: the widest coronary is 5 to 6 mm (FACTS 8.4) plus blur."""
 ANALYSIS_PIXEL_MM = 1.3
 MIN_VERTEBRA_MM2 = 150.0
 WALL_ANGLES = 64
-WALL_REACH_MM = 5.0
+WALL_REACH_MM = 4.0
 """The traced circle may lie this far off the true wall (its centres lie on a grid of `AORTA_STEP_MM`)."""
 MIN_WALL_FALL_HU = 45.0
 """A fall of HU within 2 mm that noise seldom makes in the smoothed maps (our choice)."""
@@ -245,7 +248,8 @@ def trace_anatomy(volume: Volume, labels: Labels, *, paths: Sequence[VesselPath]
         ascending = _trace_aorta(course, ASCENDING_RADII_MM, around, reach_mm=14.0) or _unseen_aorta(course)
     descending = _given_aorta(given.get(DESCENDING), volume, around)
     if descending is None:
-        descending = _trace_aorta(_beside_spine(frame, around), DESCENDING_RADII_MM, around, reach_mm=16.0)
+        beside_spine = _trace_aorta(_beside_spine(frame, around), DESCENDING_RADII_MM, around, reach_mm=26.0)
+        descending = _shown_part(beside_spine, around)
     radius_mm = {name: _given_radius(given[name], branches[name], volume) for name in branches if name in given}
     return CardiacTraces(frame, branches, ascending, descending, radius_mm, around)
 
@@ -302,6 +306,8 @@ def _wall_mm(center_mm_zyx: Float64Array, radius_mm: Float64Array, around: Surro
     fall_hu = hu[..., :-4] - hu[..., 4:]
     seen = fall_hu.max(axis=2) > MIN_WALL_FALL_HU
     offset_mm = np.where(seen, steps_mm[2:-2][fall_hu.argmax(axis=2)], 0.0)
+    # A bulge of few angles is a vessel that leaves, or one beside the aorta.
+    offset_mm = ndimage.median_filter(offset_mm, (1, 9), mode="wrap")
     weight = ndimage.gaussian_filter1d(seen.astype(np.float64), 1.5, axis=1, mode="wrap")
     smooth = ndimage.gaussian_filter1d(offset_mm, 1.5, axis=1, mode="wrap") / np.maximum(weight, 0.2)
     return np.asarray(radius_mm[:, None] + np.clip(smooth, -WALL_REACH_MM, WALL_REACH_MM))
@@ -428,39 +434,87 @@ def _beside_spine(frame: HeartFrame, around: Surroundings) -> Float64Array:
 def _trace_aorta(
     course_mm_zyx: Float64Array, radii_mm: tuple[float, ...], around: Surroundings, *, reach_mm: float
 ) -> AortaTrace | None:
-    """Return the circles of a stretch of aorta, or ``None`` where fewer than two slices hold it."""
+    """Return the circles of a stretch of aorta, or ``None`` where fewer than two slices hold it.
+
+    A wide search on a coarse lattice is followed by a narrow one on a fine lattice.
+    """
     heights = around.heights_mm
     heights = heights[(heights >= course_mm_zyx[0, 0] - 0.1) & (heights <= course_mm_zyx[-1, 0] + 0.1)]
     if len(heights) < 2:
         return None
     interpolated = (np.interp(heights, course_mm_zyx[:, 0], course_mm_zyx[:, k]) for k in (1, 2))
     prior = np.stack([heights, *interpolated], axis=1)
-    states = np.array([(y, x, r) for y, x in _offsets(reach_mm, AORTA_STEP_MM) for r in radii_mm])
-    cost = np.stack([_circle_cost(center, states, around) for center in prior])
-    cost += (states[:, :2] ** 2).sum(axis=1) / (2 * (0.6 * reach_mm) ** 2)
-    cost += 0.3 * ((states[:, 2] - np.mean(radii_mm)) / 2.5) ** 2
-    chosen = states[cheapest_course(cost, states, stiffness=0.6 / around.spacing_mm_zyx[0])]
-    chosen = ndimage.gaussian_filter1d(chosen, 1.0, axis=0, mode="nearest")
+    coarse = np.array([(y, x, r) for y, x in _offsets(reach_mm, COARSE_STEP_MM) for r in radii_mm[::2]])
+    pull = (coarse[:, :2] ** 2).sum(axis=1) / (2 * (0.6 * reach_mm) ** 2)
     center = prior.copy()
+    center[:, 1:] += _cheapest_circles(prior, coarse, pull, radii_mm, around)[:, :2]
+    fine = np.array([(y, x, r) for y, x in _offsets(COARSE_STEP_MM, AORTA_STEP_MM) for r in radii_mm])
+    chosen = _cheapest_circles(center, fine, np.zeros(len(fine)), radii_mm, around)
     center[:, 1:] += chosen[:, :2]
-    return AortaTrace(center, chosen[:, 2], _wall_mm(center, chosen[:, 2], around))
+    center[:, 1:] = ndimage.gaussian_filter1d(center[:, 1:], 1.0, axis=0, mode="nearest")
+    radius_mm = ndimage.gaussian_filter1d(chosen[:, 2], 1.0, mode="nearest")
+    return AortaTrace(center, radius_mm, _wall_mm(center, radius_mm, around))
+
+
+def _cheapest_circles(
+    center_mm_zyx: Float64Array,
+    states: Float64Array,
+    pull: Float64Array,
+    radii_mm: tuple[float, ...],
+    around: Surroundings,
+) -> Float64Array:
+    """Return the state (dy, dx, radius) of each slice on the cheapest smooth course about given centres."""
+    cost = np.stack([_circle_cost(center, states, around) for center in center_mm_zyx])
+    cost += pull + 0.15 * ((states[:, 2] - np.mean(radii_mm)) / 2.5) ** 2
+    return states[cheapest_course(cost, states, stiffness=0.6 / around.spacing_mm_zyx[0])]
+
+
+def _shown_part(trace: AortaTrace | None, around: Surroundings) -> AortaTrace | None:
+    """Return the longest run of slices whose circle stands out of what is around it; ``None`` below two."""
+    if trace is None:
+        return None
+    standing_out = np.array(
+        [
+            _standing_out(center, np.array([[0.0, 0.0, radius]]), around)[0]
+            for center, radius in zip(trace.center_mm_zyx, trace.radius_mm, strict=True)
+        ]
+    )
+    shown = ndimage.median_filter(standing_out, 5, mode="nearest") >= MIN_STANDING_OUT
+    runs, n = ndimage.label(shown)
+    if n == 0:
+        return None
+    longest = runs == 1 + int(np.bincount(runs[runs > 0], minlength=n + 1)[1:].argmax())
+    if longest.sum() < 2:
+        return None
+    return AortaTrace(trace.center_mm_zyx[longest], trace.radius_mm[longest], trace.wall_mm[longest])
 
 
 def _circle_cost(center_mm_zyx: Float64Array, states: Float64Array, around: Surroundings) -> Float64Array:
-    """Return each circle's (dy, dx, radius) misfit: uneven tissue within less the drop of HU across the border."""
+    """Return each circle's (dy, dx, radius) misfit: uneven tissue within less how it stands out."""
+    within = np.stack([_ring_hu(center_mm_zyx, states, around, depth=depth) for depth in (0.65, 0.35, 0.15)])
+    # Calcium in the wall is no reason against a circle: it counts as little as other bright tissue.
+    uneven = np.clip(np.abs(np.minimum(within, 90.0) - 45.0) - 20.0, 0, 120).mean(axis=(0, 2)) / 15
+    return np.asarray(uneven - 2.5 * _standing_out(center_mm_zyx, states, around))
+
+
+def _standing_out(center_mm_zyx: Float64Array, states: Float64Array, around: Surroundings) -> Float64Array:
+    """Return how far HU fall across each circle's border, mean over its angles, 0 to 1."""
+    radius = states[:, 2]
+    inner = _ring_hu(center_mm_zyx, states, around, depth=2.5 / radius)
+    outer = _ring_hu(center_mm_zyx, states, around, depth=-2.0 / radius)
+    return np.asarray((np.clip(np.minimum(inner, 60.0) - outer, 0, 60) / 60).mean(axis=1))
+
+
+def _ring_hu(
+    center_mm_zyx: Float64Array, states: Float64Array, around: Surroundings, *, depth: float | Float64Array
+) -> Float64Array:
+    """Return HU on a ring inside each circle (depth as a share of its radius; negative: outside); (states, angles)."""
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     ring_yx = np.stack([np.sin(angle), np.cos(angle)], axis=1)
-
-    def ring(radius_mm: Float64Array) -> Float64Array:
-        yx = center_mm_zyx[1:] + states[:, None, :2] + radius_mm[:, None, None] * ring_yx
-        z = np.full((*yx.shape[:2], 1), center_mm_zyx[0])
-        return around.sample(around.soft_hu_zyx, np.concatenate([z, yx], axis=2), outside=-150.0)
-
-    radius = states[:, 2]
-    within = np.stack([ring(radius * share) for share in (0.35, 0.65)] + [ring(radius - 2.5)])
-    drop = np.clip(within[2] - ring(radius + 2.0), 0, 60) / 60
-    uneven = np.clip(np.abs(within - 45.0) - 20.0, 0, 120).mean(axis=(0, 2)) / 15
-    return np.asarray(uneven - 2.5 * drop.mean(axis=1))
+    radius_mm = states[:, 2] * (1 - depth)
+    yx = center_mm_zyx[1:] + states[:, None, :2] + radius_mm[:, None, None] * ring_yx
+    z = np.full((*yx.shape[:2], 1), center_mm_zyx[0])
+    return around.sample(around.soft_hu_zyx, np.concatenate([z, yx], axis=2), outside=-150.0)
 
 
 def cheapest_course(cost: Float64Array, states: Float64Array, *, stiffness: float) -> NDArray[np.intp]:
