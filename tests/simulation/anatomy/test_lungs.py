@@ -9,7 +9,14 @@ import pytest
 
 from calcmap.core.volume import Float64Array
 from calcmap.simulation.anatomy.cage import draw_rib_cage
-from calcmap.simulation.anatomy.lung_vessels import LEAF_MM, MURRAY_EXPONENT, grow_tree, paint_lung_vessels
+from calcmap.simulation.anatomy.lung_vessels import (
+    LEAF_MM,
+    MURRAY_EXPONENT,
+    Branches,
+    grow_tree,
+    paint_lung_vessels,
+    spread,
+)
 from calcmap.simulation.anatomy.lungs import airway_curves, draw_lungs
 from calcmap.simulation.anatomy.thorax import Thorax
 from coarse_thorax import thorax_of
@@ -86,3 +93,18 @@ def test_the_oblique_fissure_rises_to_the_back(thorax: Thorax) -> None:
     front, back = fissures.oblique_mm(x, np.array([-50, 60], dtype=np.float32))
 
     assert back > front + 50
+
+
+def test_a_vessel_along_a_slice_is_a_line_and_no_string_of_dots(thorax: Thorax) -> None:
+    canvas = thorax_of(3, lowest_mm=20.0, highest_mm=60.0).canvas
+    still = Thorax(thorax.person, thorax.frame, thorax.deformation, canvas, thorax.seed, thorax.tile_zyx)
+    axes = canvas.axes_mm_zyx
+    row, column = len(axes[1]) // 2, len(axes[2]) // 2
+    start = np.array([[axes[2][column - 15], axes[1][row], axes[0][3]]])
+    end = np.array([[axes[2][column + 15], axes[1][row], axes[0][3]]])
+
+    spread(still, [Branches(start, end, 0.6, 0.6)])
+
+    line = canvas.hu[3, row, column - 13 : column + 14]
+    assert line.min() > -950
+    assert line.std() < 0.35 * (line.mean() + 1000)

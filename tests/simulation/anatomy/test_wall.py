@@ -8,7 +8,7 @@ import pytest
 from calcmap.simulation.anatomy.cage import ANGLES
 from calcmap.simulation.anatomy.muscles import BLADE, RIB_LAYER_MM, Musculature, draw_musculature
 from calcmap.simulation.anatomy.thorax import Thorax
-from calcmap.simulation.anatomy.wall import Wall, draw_wall, paint_wall
+from calcmap.simulation.anatomy.wall import Wall, draw_wall, outer_wall, paint_wall, restore
 from coarse_thorax import thorax_of
 
 LEVELS_MM = np.arange(-60.0, 150.0, 5.0)
@@ -60,7 +60,7 @@ def test_a_muscle_lies_where_anatomy_puts_it(
     row = int(np.argmin(np.abs(LEVELS_MM - level_mm)))
 
     assert sheet.thickness_mm[row, at(angle_deg)] > 1.0
-    assert sheet.thickness_mm[row, at(0)] < 0.5
+    assert sheet.thickness_mm[row, at(0)] < 0.5 * sheet.thickness_mm[row, at(angle_deg)]
 
 
 def test_the_shoulder_region_is_thicker_than_the_heart_s(muscles: Musculature) -> None:
@@ -77,7 +77,7 @@ def test_lowered_arms_thin_the_fold_of_the_armpit() -> None:
 
 def test_skin_covers_every_muscle(wall: Wall, thorax: Thorax) -> None:
     # where shoulders would leave the grid the skin is cut, so only the heart's height is asked
-    low = wall.heights_mm < 60
+    low = wall.heights_mm < 20
 
     assert (wall.skin_mm[low] > wall.muscles.outer_mm[low]).all()
 
@@ -110,3 +110,19 @@ def test_the_wall_lies_between_lung_and_skin(thorax: Thorax, wall: Wall) -> None
     assert (hu[cavity > wall.skin_mm[6].max() + 6] == -1000).all()
     assert (hu[(cavity > -1) & (cavity < 3)] > -150).all()
     assert np.median(hu[cavity < -5]) == pytest.approx(52.0)
+
+
+def test_what_comes_through_the_upper_wall_is_taken_back() -> None:
+    thorax = thorax_of(3, lowest_mm=60.0, highest_mm=95.0)
+    wall, canvas = draw_wall(thorax), thorax.canvas
+    cavity = np.concatenate([paint_wall(thorax, wall, plane) for plane in canvas.planes(canvas.whole)])
+    painted = canvas.hu.copy()
+    outside = outer_wall(thorax, wall, cavity)
+
+    canvas.hu[:] = 300.0
+    restore(thorax, outside)
+
+    high = wall.heights_mm >= 70
+    np.testing.assert_array_equal(canvas.hu[high][cavity[high] > 3], painted[high][cavity[high] > 3])
+    assert (canvas.hu[~high] == 300).all()
+    assert (canvas.hu[cavity < 3] == 300).all()

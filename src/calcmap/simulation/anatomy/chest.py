@@ -13,7 +13,7 @@ from calcmap.simulation.anatomy.lungs import draw_lungs, paint_airways, paint_lu
 from calcmap.simulation.anatomy.mediastinum import paint_great_vessels, paint_mediastinum
 from calcmap.simulation.anatomy.spine import draw_column, paint_spine
 from calcmap.simulation.anatomy.thorax import Thorax
-from calcmap.simulation.anatomy.wall import draw_wall, paint_wall
+from calcmap.simulation.anatomy.wall import draw_wall, outer_wall, paint_wall, restore
 
 
 def paint_thorax(thorax: Thorax) -> Float32Array:
@@ -31,6 +31,7 @@ def paint_thorax(thorax: Thorax) -> Float32Array:
     for plane in thorax.canvas.planes(thorax.canvas.whole):
         cavity[plane] = paint_wall(thorax, wall, plane)
         paint_lungs(thorax, lungs, wall.cage, plane, cavity[plane])
+    outside = outer_wall(thorax, wall, cavity)
     heart = confined(heart, cavity)
     paint_lung_vessels(thorax, wall.cage, lungs.fissures)
     paint_scars(thorax, wall.cage)
@@ -38,6 +39,7 @@ def paint_thorax(thorax: Thorax) -> Float32Array:
     paint_abdomen(thorax, cavity, thorax.stream("abdomen"))
     paint_heart(thorax, heart)
     paint_great_vessels(thorax, thorax.stream("great_vessels"))
+    restore(thorax, outside)
     paint_airways(thorax)
     paint_spine(thorax, column)
     paint_ribs(thorax, wall.cage, column)

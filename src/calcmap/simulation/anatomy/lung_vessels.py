@@ -36,8 +36,8 @@ STEP_LIMITS = (0.22, 0.8)
 TUBE_FROM_MM = 1.25
 """Branches of at least this radius are painted as tubes."""
 SPREAD_STEP_MM = 1.1
-LAST_BRONCHI = 5
-"""Generation of the last bronchi that are drawn: subsegmental."""
+LAST_BRONCHI = 4
+"""Generation of the last bronchi that are drawn: segmental."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def paint_lung_vessels(thorax: Thorax, cage: RibCage, fissures: Fissures) -> Non
         if is_artery:
             for branches in bent[1 : LAST_BRONCHI + 1]:
                 _paint_bronchi(thorax, branches)
-    _spread(thorax, [*thin, *_twigs(rng, thorax, leaves)])
+    spread(thorax, [*thin, *_twigs(rng, thorax, leaves)])
 
 
 def _twigs(rng: np.random.Generator, thorax: Thorax, leaves: dict[tuple[int, bool], Float64Array]) -> list[Branches]:
@@ -250,7 +250,7 @@ def _paint_bronchi(thorax: Thorax, branches: Branches) -> None:
         thorax.canvas.paint_curve(line, lumen, AIRWAY_AIR_HU)
 
 
-def _spread(thorax: Thorax, generations: list[Branches]) -> None:
+def spread(thorax: Thorax, generations: list[Branches]) -> None:
     """Lay thin branches over the voxels they cross, by the share of each voxel that they fill."""
     canvas = thorax.canvas
     shape = canvas.hu.shape
@@ -281,12 +281,14 @@ def _spread(thorax: Thorax, generations: list[Branches]) -> None:
 
 
 def _beads(branches: Branches) -> tuple[Float64Array, Float64Array]:
-    """Return points along the branches (n, 3) and the volume that each stands for, mm3."""
+    """Return points along the branches (n, 3), close enough to leave no gaps, and the volume of each, mm3."""
     along = branches.ends_mm - branches.starts_mm
     length = np.linalg.norm(along, axis=1)
-    n = max(1, int(np.ceil(np.median(length) / SPREAD_STEP_MM)))
-    where = (np.arange(n) + 0.5) / n
-    points = branches.starts_mm[:, None] + where[None, :, None] * along[:, None]
+    count = np.maximum(np.ceil(length / SPREAD_STEP_MM), 1).astype(np.intp)
+    of_branch = np.repeat(np.arange(len(count)), count)
+    number = np.arange(len(of_branch)) - np.repeat(np.cumsum(count) - count, count)
+    where = (number + 0.5) / count[of_branch]
+    points = branches.starts_mm[of_branch] + where[:, None] * along[of_branch]
     radius = branches.first_radius_mm + where * (branches.last_radius_mm - branches.first_radius_mm)
-    volume = np.pi * radius[None, :] ** 2 * length[:, None] / n
-    return points.reshape(-1, 3), volume.ravel()
+    volume = np.pi * radius**2 * length[of_branch] / count[of_branch]
+    return points, volume

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from calcmap.core.volume import Float32Array, Float64Array
@@ -51,6 +52,8 @@ class Lungs:
     fissures: Fissures
     mottle_zyx: Float32Array
     """Periodic noise of SD 1 with patches of about a centimetre."""
+    tile_places: NDArray[np.intp]
+    """Of each voxel of a slice in a slice of the periodic noise."""
     mottle_hu: float
     emphysema: float
     """0 none, 1 severe."""
@@ -68,6 +71,7 @@ def draw_lungs(thorax: Thorax) -> Lungs:
         fissures=Fissures((right, right + float(rng.normal(3, 5))), float(rng.uniform(0.75, 1.05)),
                           float(rng.normal(32, 7))),
         mottle_zyx=(mottle / mottle.std()).astype(np.float32),
+        tile_places=tile_places(thorax),
         mottle_hu=float(rng.uniform(5, 12)),
         emphysema=float(rng.uniform(0.2, 1.0)) * age if rng.random() < EMPHYSEMA_SHARE else 0.06 * age,
         dependent_hu=float(rng.gamma(1.5, 45)),
@@ -96,16 +100,16 @@ def _tissue_hu(
     thorax: Thorax,
     lungs: Lungs,
     plane: Box,
-    inner: np.ndarray[tuple[int], np.dtype[np.intp]],
+    inner: NDArray[np.intp],
     xyz: tuple[Float32Array, Float32Array, Float32Array],
     behind: Float32Array,
 ) -> Float32Array:
     """Return the HU of lung voxels, given by their place in a slice."""  # fmt: skip
     person = thorax.person
     x, y, z = xyz
-    index = [np.arange(n)[part] % TILE for n, part in zip(thorax.canvas.hu.shape, plane, strict=True)]
-    mottle = lungs.mottle_zyx[np.ix_(*index)].ravel()[inner]
-    grain = thorax.tile_zyx[np.ix_(*index)].ravel()[inner]
+    k = range(len(thorax.canvas.hu))[plane[0]][0] % TILE
+    places = lungs.tile_places[inner]
+    mottle, grain = lungs.mottle_zyx[k].ravel()[places], thorax.tile_zyx[k].ravel()[places]
     slope = np.clip(y / np.float32(person.chest_half_depth_mm), -1, 1)
     hu = (
         np.float32(person.lung_hu - BETWEEN_VESSELS_HU)
@@ -122,6 +126,12 @@ def _tissue_hu(
     hu += _fissure_hu(lungs.fissures, x, y, z)
     tissue: Float32Array = hu.astype(np.float32)
     return tissue
+
+
+def tile_places(thorax: Thorax) -> NDArray[np.intp]:
+    """Return where each voxel of a flattened slice falls in a flattened slice of the periodic texture tile."""
+    _, rows, columns = (np.arange(n) % TILE for n in thorax.canvas.hu.shape)
+    return np.add.outer(rows * TILE, columns).ravel()
 
 
 def _fissure_hu(fissures: Fissures, x: Float32Array, y: Float32Array, z: Float32Array) -> Float32Array:

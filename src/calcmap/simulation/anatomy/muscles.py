@@ -111,10 +111,10 @@ def draw_musculature(thorax: Thorax, levels_mm: Float64Array) -> Musculature:
 def _uneven(rng: np.random.Generator, heights_mm: Float64Array) -> Float64Array:
     """Return smooth noise of SD about 1 by height and angle bin."""
     total = np.zeros((len(heights_mm), N_ANGLES))
-    for wave in range(4, 24):
+    for wave in range(4, 24, 2):
         lean = rng.normal(0, 1 / 14)
         total += np.cos(wave * ANGLES[None, :] + rng.uniform(0, 2 * np.pi) + lean * heights_mm[:, None])
-    noise: Float64Array = total / np.sqrt(10)
+    noise: Float64Array = total / np.sqrt(5)
     return noise
 
 

@@ -10,12 +10,19 @@ from scipy import ndimage
 
 from calcmap.core.volume import Float32Array, Float64Array
 from calcmap.simulation.anatomy.cage import ANGLES, N_ANGLES, RibCage, Section, angle_bins, draw_rib_cage
-from calcmap.simulation.anatomy.muscles import BLADE, Musculature, SheetDepths, draw_musculature
+from calcmap.simulation.anatomy.lungs import tile_places
+from calcmap.simulation.anatomy.muscles import BLADE, Musculature, draw_musculature
 from calcmap.simulation.anatomy.shapes import Box
 from calcmap.simulation.anatomy.thorax import CORTEX_HU, FAT_HU, MUSCLE_HU, SKIN_HU, TILE, Thorax
 
 SKIN_MM = 2.0
 THINNEST_SHEET_MM = 0.4
+GUARDED_FROM_MM, INLET_MM, THROUGH_WALL_MM = 70.0, 25.0, 3.0
+"""Height from which vessels inside might come through the wall, the inlet's height under the lungs' tops, and how far
+outside the lungs' surface they would be (our choice)."""
+DEPTH_STEP_MM, N_DEPTHS = 0.7, 180
+"""Of the table in which a slice's muscles are laid out: half a voxel, and far enough for any shoulder."""
+_DEPTHS_MM = ((np.arange(N_DEPTHS) + 0.5) * DEPTH_STEP_MM).astype(np.float32)[None, :]
 SEPTUM_HU = 42.0
 """What a septum adds to the fat around it, after it has been blurred to a voxel (our choice, by eye)."""
 STREAK_HU = 45.0
@@ -69,6 +76,8 @@ class Wall:
     """Share of fat in muscle, 0 to 1."""
     strands_zyx: Float32Array
     """Periodic noise of SD 1, coarser than the thorax's."""
+    tile_places: NDArray[np.intp]
+    """Of each voxel of a slice in a slice of that noise."""
 
 
 def draw_wall(thorax: Thorax) -> Wall:
@@ -89,7 +98,9 @@ def draw_wall(thorax: Thorax) -> Wall:
     fattiness = float(np.clip((person.age_years - 35) / 90 + (person.bmi - 25) / 60 + rng.normal(0.1, 0.1), 0.05, 0.9))
     strands = ndimage.gaussian_filter(thorax.tile_zyx, 1.3, mode="wrap")
     strands /= strands.std()
-    return Wall(cage, heights, sections, muscles, skin.astype(np.float32), breasts, fattiness, strands)
+    return Wall(
+        cage, heights, sections, muscles, skin.astype(np.float32), breasts, fattiness, strands, tile_places(thorax)
+    )
 
 
 def _room_mm(thorax: Thorax, sections: tuple[Section, ...]) -> Float64Array:
@@ -126,12 +137,39 @@ def paint_wall(thorax: Thorax, wall: Wall, plane: Box) -> Float32Array:
 
 
 @dataclass(frozen=True)
+class OuterWall:
+    """Voxels that nothing inside the chest may paint over, with what they hold."""
+
+    places: NDArray[np.intp]
+    """Flat indices of the canvas."""
+    hu: Float32Array
+
+
+def outer_wall(thorax: Thorax, wall: Wall, cavity: Float32Array) -> OuterWall:
+    """Return the upper chest's wall, where tilted vessels of a small chest might come through.
+
+    Over the lungs' tops vessels pass between chest and neck: there only what is air stays air.
+    """
+    hu, heights = thorax.canvas.hu, wall.heights_mm
+    first, last = np.searchsorted(heights, [GUARDED_FROM_MM, wall.cage.cupola_mm - INLET_MM])
+    outside = cavity[first:] > THROUGH_WALL_MM
+    outside[last - first :] &= hu[last:] < -500
+    places = np.flatnonzero(outside) + first * hu[0].size
+    return OuterWall(places, hu.reshape(-1)[places])
+
+
+def restore(thorax: Thorax, outside: OuterWall) -> None:
+    """Put the wall back over what was painted since."""
+    thorax.canvas.hu.reshape(-1)[outside.places] = outside.hu
+
+
+@dataclass(frozen=True)
 class _Ring:
     """The voxels of a slice outside the rib cage."""
 
     depth: Float32Array
     """Outside the lungs' surface, mm."""
-    bins: NDArray[np.int32]
+    bins: NDArray[np.intp]
     """Angle bins."""
     body: Float32Array
     """Signed distance to the skin's surface, mm."""
@@ -147,22 +185,23 @@ def _ring(
     k: int,
     section: Section,
     depth: Float32Array,
-    bins: NDArray[np.int32],
+    bins: NDArray[np.intp],
     where: NDArray[np.intp],
 ) -> _Ring:
     """Return the voxels ``where`` of slice k with what is known about them."""  # fmt: skip
     bin_width = 2 * np.pi / N_ANGLES
     skin = wall.skin_mm[k]
     slant = 1 / np.hypot(1, np.gradient(skin, bin_width) / (section.radius_mm + skin)).astype(np.float32)
-    across = (depth * np.float32(1 / 1.1)).astype(np.int32) % TILE
-    along = (bins * np.float32(section.radius_mm.mean() * bin_width / 4.0)).astype(np.int32) % TILE
-    row, column = np.divmod(where, thorax.canvas.hu.shape[2])
+    # the tile's side is a power of two: a bit mask is much quicker than a remainder
+    across = (depth * np.float32(1 / 1.1)).astype(np.intp) & (TILE - 1)
+    along_of_bin = (np.arange(N_ANGLES) * (section.radius_mm.mean() * bin_width / 4.0)).astype(np.intp) % TILE
+    along = along_of_bin[bins]
     return _Ring(
         depth=depth,
         bins=bins,
         body=(depth - skin[bins]) * slant[bins],
         bundles=thorax.tile_zyx[(k // 2) % TILE].ravel()[across * TILE + along],
-        strands=wall.strands_zyx[k % TILE].ravel()[(row % TILE) * TILE + column % TILE],
+        strands=wall.strands_zyx[k % TILE].ravel()[wall.tile_places[where]],
     )
 
 
@@ -176,11 +215,12 @@ def _paint_ring(thorax: Thorax, wall: Wall, k: int, ring: _Ring, hu: Float32Arra
     _lay(hu, cover(ring.body), SKIN_HU)
     around = hu.copy()
     _lay(hu, cover(ring.body + np.float32(SKIN_MM)), fat)
-    between = np.abs(ring.depth - _INTERCOSTAL_MM[ring.bins]) - _INTERCOSTAL_MM[ring.bins]
-    _lay(hu, cover(between), muscle)
-    for sheet in wall.muscles.sheets:
-        if sheet.thickness_mm[k].max() > THINNEST_SHEET_MM:
-            _lay_sheet(thorax, sheet, k, ring, hu, muscle)
+    place = ring.bins * N_DEPTHS + np.clip(ring.depth / DEPTH_STEP_MM, 0, N_DEPTHS - 1).astype(np.intp)
+    shares = _sheet_shares(thorax, wall, k)
+    _lay(hu, shares.muscle.ravel()[place], muscle)
+    if shares.blade is not None and shares.marrow is not None:
+        _lay(hu, shares.blade.ravel()[place], CORTEX_HU)
+        _lay(hu, shares.marrow.ravel()[place], 0.8 * thorax.person.bone_hu)
     # where a shoulder would leave the grid its skin ends earlier, and so does what lies under it
     hu += cover(-ring.body - np.float32(SKIN_MM)) * (around - hu)
 
@@ -189,24 +229,34 @@ def _lay(hu: Float32Array, share: Float32Array, tissue: float | Float32Array) ->
     hu += share * (tissue - hu)
 
 
-def _lay_sheet(thorax: Thorax, sheet: SheetDepths, k: int, ring: _Ring, hu: Float32Array, muscle: Float32Array) -> None:
-    """Lay one muscle, or the shoulder blade with its thick outer border, over what is there, in place."""
-    half = 0.5 * sheet.thickness_mm[k]
-    middle = sheet.inner_mm[k] + half
-    is_blade = sheet.sheet.name == BLADE
-    if is_blade:
-        half = half + _blade_rims(half, thorax.person.sex)
-    near = np.flatnonzero(half[ring.bins] > 0.5 * THINNEST_SHEET_MM)
-    at = ring.bins[near]
-    inside = np.abs(ring.depth[near] - middle[at]) - half[at]
+@dataclass(frozen=True)
+class _SheetShares:
+    """Share of muscle and bone in the wall of a slice, by angle bin and depth."""
+
+    muscle: Float32Array
+    blade: Float32Array | None
+    marrow: Float32Array | None
+
+
+def _sheet_shares(thorax: Thorax, wall: Wall, k: int) -> _SheetShares:
     cover = thorax.canvas.coverage
-    part = hu[near]
-    if is_blade:
-        _lay(part, cover(inside), CORTEX_HU)
-        _lay(part, cover(inside + np.float32(1.5)), 0.8 * thorax.person.bone_hu)
-    else:
-        _lay(part, cover(inside), muscle[near])
-    hu[near] = part
+    muscle = cover(np.abs(_DEPTHS_MM - _INTERCOSTAL_MM[:, None]) - _INTERCOSTAL_MM[:, None])
+    blade: Float32Array | None = None
+    marrow: Float32Array | None = None
+    for sheet in wall.muscles.sheets:
+        half = 0.5 * sheet.thickness_mm[k]
+        present = np.flatnonzero(half > 0.5 * THINNEST_SHEET_MM)
+        if len(present) == 0:
+            continue
+        middle = (sheet.inner_mm[k] + half)[present, None]
+        if sheet.sheet.name != BLADE:
+            inside = np.abs(_DEPTHS_MM - middle) - half[present, None]
+            muscle[present] = np.maximum(muscle[present], cover(inside))
+            continue
+        inside = np.abs(_DEPTHS_MM - middle) - (half + _blade_rims(half, thorax.person.sex))[present, None]
+        blade, marrow = np.zeros_like(muscle), np.zeros_like(muscle)
+        blade[present], marrow[present] = cover(inside), cover(inside + np.float32(1.5))
+    return _SheetShares(muscle, blade, marrow)
 
 
 def _blade_rims(half_mm: Float32Array, sex: str) -> Float32Array:
