@@ -341,7 +341,7 @@ def _scan(
     canvas = thorax.canvas
     share = paint_thorax(thorax)
     for branch in branches:
-        canvas.paint_curve(branch.points_mm[::2], branch.radius_mm[::2], thorax.person.blood_hu)
+        canvas.paint_curve(branch.points_mm[::2], branch.outer_radius_mm[::2], thorax.person.blood_hu)
     deposits = settled_on_skin(deposits, canvas)
     axes = _ct_axes(rng, thorax, acquisition)
     scene = Scene(canvas.hu, share, canvas.axes_mm_zyx, _breathing_yx(thorax), thorax.frame, _back_mm(thorax))
