@@ -102,3 +102,12 @@ def test_the_breast_bone_lies_in_the_middle_of_the_front(cage: RibCage, column: 
     assert len(z) > 0
     assert abs(float(axes[2][x].mean())) < 6
     assert float(axes[1][y].mean()) < cage.front_mm(50.0) + 4
+
+
+def test_a_breast_bone_ends_in_a_point_whatever_the_grid(cage: RibCage, column: Column) -> None:
+    for lowest in (-70.0, -64.0, -58.0):
+        thorax = thorax_of(4, age=70.0, lowest_mm=lowest, highest_mm=10.0)
+        paint_sternum(thorax, cage, column)
+
+        assert np.isfinite(thorax.canvas.hu).all()
+        assert (thorax.canvas.hu[-1] > 100).any()

@@ -181,7 +181,8 @@ def _sternal_size(bone: _Sternum, z_mm: float, tip_mm: float) -> tuple[float, fl
     if z_mm > bone.xiphoid_mm:
         share = (bone.angle_mm - z_mm) / (bone.angle_mm - bone.xiphoid_mm)
         return 15.0 + 6.0 * np.sin(np.pi * share**1.6) - 2.0 * share, 6.1, gap
-    return 9.0 - 5.0 * (bone.xiphoid_mm - z_mm) / max(bone.xiphoid_mm - tip_mm, 1.0), 3.4, gap
+    share = float(np.clip((bone.xiphoid_mm - z_mm) / (bone.xiphoid_mm - tip_mm), 0, 1))
+    return 9.0 - 5.0 * share, 3.4, gap
 
 
 def paint_collar_bones(thorax: Thorax, cage: RibCage, column: Column) -> None:
