@@ -7,7 +7,7 @@ CALCMAP := $(VENV)/bin/calcmap
 
 # The study that `make score` makes for itself when none is named. SITE is a scanner that `calcmap simulate` knows.
 SITE := pet_ct
-SEED := 1
+SEED := 4
 DEMO := demo
 
 # make score STUDY=/path/to/study [OUT=/path/for/results]
