@@ -178,7 +178,7 @@ def _noiseless_canon() -> SimulatedPhantom:
 
 
 def _profile(volume: Volume, middle_px: tuple[float, float]) -> list[str]:
-    row, column = int(round(middle_px[0])), int(round(middle_px[1]))
+    row, column = round(middle_px[0]), round(middle_px[1])
     around = volume.ct_hu_zyx[:, row - 12 : row + 13, column - 12 : column + 13].astype(np.float64)
     plane = around[int(around[:, 8:17, 8:17].mean(axis=(1, 2)).argmax())]
     above = np.clip(plane - 0.5 * (plane.max() + np.median(plane)), 0, None)

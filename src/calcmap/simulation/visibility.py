@@ -93,6 +93,11 @@ def visible_calcium(plan: PatientPlan, *, acquisition: Acquisition | None = None
         How; by default the plan's own attenuation CT.
     repeat : int
         Number of the scan: another one has its own offset, motion and noise.
+
+    Returns
+    -------
+    VisibleCalcium
+        Lesions with their scores, and the scan's noise.
     """
     acquisition = acquisition or plan.acquisition
     kind = "gated" if acquisition.is_gated else "ungated"

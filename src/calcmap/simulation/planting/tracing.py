@@ -348,6 +348,7 @@ class Surroundings:
 
     @classmethod
     def of(cls, volume: Volume, labels: Labels, frame: HeartFrame) -> Surroundings:
+        """Return the surroundings of a labelled heart."""
         spacing = np.array(volume.spacing_mm_zyx)
         margin_mm = np.array([[15.0, 15.0, 25.0], [MM_ABOVE_HEART + 5, 65.0, 25.0]])
         low = np.floor((frame.center_mm_zyx - frame.half_mm_zyx - margin_mm[0]) / spacing).astype(int)
@@ -371,6 +372,7 @@ class Surroundings:
         return cls(low * spacing, coarse, np.clip(smooth, -150, 250), vessel, fat, border, deep)
 
     def sample(self, field_zyx: Float32Array, points_mm_zyx: Float64Array, *, outside: float) -> Float64Array:
+        """Return a field's values at points; ``outside`` beyond its borders."""
         index = ((points_mm_zyx - self.start_mm_zyx) / self.spacing_mm_zyx).reshape(-1, 3).T
         values = ndimage.map_coordinates(field_zyx, index, order=1, mode="constant", cval=outside)
         return np.asarray(values, dtype=np.float64).reshape(points_mm_zyx.shape[:-1])
