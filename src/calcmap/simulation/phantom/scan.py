@@ -155,12 +155,12 @@ def scan_phantom(acquisition: Acquisition, *, seed: int, size: PhantomSize = Pha
     _check(seed, BODY_Z_MM, acquisition.increment_mm)
     still = replace(acquisition, beat_share=0.0, breath_mm=0.0)
     rng = np.random.default_rng([seed, *f"site {size}".encode()])
-    across = (np.arange(still.matrix) - (still.matrix - 1) / 2) * still.pixel_mm
+    across = (np.arange(still.matrix, dtype=np.float64) - (still.matrix - 1) / 2) * float(still.pixel_mm)
     start = BODY_Z_MM[0] + rng.uniform(0, still.increment_mm)
     axes = CtAxes(
         np.arange(start, BODY_Z_MM[1], still.increment_mm),
-        across + BODY_CENTER_Y_MM + rng.uniform(-SHIFT_MM, SHIFT_MM),
-        across + rng.uniform(-SHIFT_MM, SHIFT_MM),
+        np.asarray(across + BODY_CENTER_Y_MM + rng.uniform(-SHIFT_MM, SHIFT_MM), dtype=np.float64),
+        np.asarray(across + rng.uniform(-SHIFT_MM, SHIFT_MM), dtype=np.float64),
     )
     materials = MaterialHu(SITE_WATER_HU, SITE_WATER_HU + TISSUE_ABOVE_WATER_HU, HU_PER_MG_CM3)
     picture = take_picture(
@@ -198,8 +198,8 @@ def _axes(rng: np.random.Generator, scanner: PhantomScanner, protocol: Protocol,
     offset = scanner.increment_mm * (protocol.start_phase + protocol.start_spread * rng.uniform(-0.5, 0.5))
     first = int(np.ceil((z_mm[0] - offset) / scanner.increment_mm))
     last = int(np.floor((z_mm[1] - offset) / scanner.increment_mm))
-    z = offset + scanner.increment_mm * np.arange(first, last + 1)
-    return CtAxes(z, across + shift_y, across + shift_x)
+    z = offset + scanner.increment_mm * np.arange(first, last + 1, dtype=np.float64)
+    return CtAxes(np.asarray(z, dtype=np.float64), across + shift_y, across + shift_x)
 
 
 def _body_zyx(axes: CtAxes, size: PhantomSize, protocol: Protocol, thickness_mm: float) -> Float32Array:
