@@ -68,8 +68,9 @@ def _protocol(at: np.ndarray, start: Protocol, spread: float) -> tuple[Protocol,
     outside = sum(abs(x - y) / step for x, y, step in zip(at, inside, STEPS, strict=False))
     phase = float(at[3]) % 1 if len(at) > 3 else 0.0
     sigma, water, noise = inside
+    alignment = replace(start.alignment, start_phase=round(phase, 2), start_spread=spread)
     return replace(start, psf_sigma_mm=round(sigma, 3), water_hu=round(water, 1), noise_sd_hu=round(noise, 1),
-                   start_phase=round(phase, 2), start_spread=spread), outside  # fmt: skip
+                   alignment=alignment), outside  # fmt: skip
 
 
 def _means(scanner: PhantomScanner, size: PhantomSize, protocol: Protocol, *, seeds: range) -> np.ndarray:

@@ -22,7 +22,7 @@ from calcmap.scoring import get_profile, score_volume
 from calcmap.simulation.phantom.geometry import INSERTS, PhantomSize
 from calcmap.simulation.phantom.published import PUBLISHED, PublishedScores
 from calcmap.simulation.phantom.scan import SimulatedPhantom, simulate_phantom
-from calcmap.simulation.phantom.scanners import CANON, PHANTOM_SCANNERS
+from calcmap.simulation.phantom.scanners import CANON, PHANTOM_SCANNERS, Alignment
 
 FIRST_SEED = 0
 AROUND_INSERTS_MM = (-6.5, 6.5)
@@ -172,7 +172,7 @@ def _print_profiles(real: Volume, published: dict[str, dict[str, str]]) -> None:
 
 
 def _noiseless_canon() -> SimulatedPhantom:
-    protocol = replace(CANON.protocol(PhantomSize.LARGE), noise_sd_hu=0.0, start_phase=0.0, start_spread=0.0)
+    protocol = replace(CANON.protocol(PhantomSize.LARGE), noise_sd_hu=0.0, alignment=Alignment(start_spread=0.0))
     scanner = replace(CANON, protocols={PhantomSize.LARGE: protocol}, matrix=MATRIX)
     return simulate_phantom(seed=FIRST_SEED, scanner=scanner, size=PhantomSize.LARGE, z_mm=AROUND_INSERTS_MM)
 

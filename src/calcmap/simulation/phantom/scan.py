@@ -36,8 +36,8 @@ from calcmap.simulation.phantom.geometry import (
     PhantomSize,
     body_plane_hu,
     phantom_deposits,
+    placed,
     share_in_slices,
-    turned,
 )
 from calcmap.simulation.phantom.scanners import PhantomScanner, Protocol
 from calcmap.simulation.scanner.axes import CtAxes
@@ -115,7 +115,8 @@ def simulate_phantom(
     protocol = scanner.protocol(size)
     _check(seed, z_mm, scanner.increment_mm)
     rng = np.random.default_rng([seed, *f"{scanner.name} {size}".encode()])
-    inserts = turned(INSERTS, angle_rad=float(np.deg2rad(rng.uniform(-TURN_DEG, TURN_DEG))))
+    turn = float(np.deg2rad(rng.uniform(-TURN_DEG, TURN_DEG)))
+    inserts = placed(INSERTS, turn_rad=turn, tilt_deg_xy=protocol.alignment.tilt_deg_xy)
     axes = _axes(rng, scanner, protocol, z_mm)
     hu = _body_zyx(axes, size, protocol, scanner.thickness_mm)
     blur = Blur(protocol.psf_sigma_mm, scanner.thickness_mm)
@@ -155,12 +156,12 @@ def scan_phantom(acquisition: Acquisition, *, seed: int, size: PhantomSize = Pha
     _check(seed, BODY_Z_MM, acquisition.increment_mm)
     still = replace(acquisition, beat_share=0.0, breath_mm=0.0)
     rng = np.random.default_rng([seed, *f"site {size}".encode()])
-    across = (np.arange(still.matrix, dtype=np.float64) - (still.matrix - 1) / 2) * float(still.pixel_mm)
+    across = _centered_mm(still.matrix, still.pixel_mm)
     start = BODY_Z_MM[0] + rng.uniform(0, still.increment_mm)
     axes = CtAxes(
         np.arange(start, BODY_Z_MM[1], still.increment_mm),
-        np.asarray(across + BODY_CENTER_Y_MM + rng.uniform(-SHIFT_MM, SHIFT_MM), dtype=np.float64),
-        np.asarray(across + rng.uniform(-SHIFT_MM, SHIFT_MM), dtype=np.float64),
+        across + BODY_CENTER_Y_MM + rng.uniform(-SHIFT_MM, SHIFT_MM),
+        across + rng.uniform(-SHIFT_MM, SHIFT_MM),
     )
     materials = MaterialHu(SITE_WATER_HU, SITE_WATER_HU + TISSUE_ABOVE_WATER_HU, HU_PER_MG_CM3)
     picture = take_picture(
@@ -193,13 +194,20 @@ def _check(seed: int, z_mm: tuple[float, float], increment_mm: float) -> None:
 
 
 def _axes(rng: np.random.Generator, scanner: PhantomScanner, protocol: Protocol, z_mm: tuple[float, float]) -> CtAxes:
-    across = (np.arange(scanner.matrix) - (scanner.matrix - 1) / 2) * scanner.pixel_mm
+    across = _centered_mm(scanner.matrix, scanner.pixel_mm)
+    alignment = protocol.alignment
     shift_y, shift_x = rng.uniform(-SHIFT_MM, SHIFT_MM, 2)
-    offset = scanner.increment_mm * (protocol.start_phase + protocol.start_spread * rng.uniform(-0.5, 0.5))
+    offset = scanner.increment_mm * (alignment.start_phase + alignment.start_spread * rng.uniform(-0.5, 0.5))
     first = int(np.ceil((z_mm[0] - offset) / scanner.increment_mm))
     last = int(np.floor((z_mm[1] - offset) / scanner.increment_mm))
     z = offset + scanner.increment_mm * np.arange(first, last + 1, dtype=np.float64)
-    return CtAxes(np.asarray(z, dtype=np.float64), across + shift_y, across + shift_x)
+    return CtAxes(z, across + shift_y, across + shift_x)
+
+
+def _centered_mm(n: int, step_mm: float) -> Float64Array:
+    centers: Float64Array = np.arange(n, dtype=np.float64) * step_mm
+    centers -= centers.mean()
+    return centers
 
 
 def _body_zyx(axes: CtAxes, size: PhantomSize, protocol: Protocol, thickness_mm: float) -> Float32Array:
@@ -264,11 +272,14 @@ def _with_truth(
     insert_zyx = np.zeros(volume.ct_hu_zyx.shape, dtype=np.uint8)
     reach = max(REACH_MM, REACH_SIGMAS * blur.sigma_mm)
     for number, insert in enumerate(inserts, start=1):
-        x, y, z = insert.center_mm
         radius = insert.diameter_mm / 2
-        distance = np.hypot(axes.x_mm[None, :] - x, axes.y_mm[:, None] - y)
-        for k in np.flatnonzero(np.abs(axes.z_mm - z) <= radius + blur.thickness_mm / 2):
-            insert_zyx[k][distance <= radius + reach] = number
+        x, y, z = (slice(*np.searchsorted(axis, [at - far, at + far])) for axis, at, far in (
+            (axes.x_mm, insert.center_mm[0], radius + reach),
+            (axes.y_mm, insert.center_mm[1], radius + reach),
+            (axes.z_mm, insert.center_mm[2], radius + blur.thickness_mm / 2),
+        ))  # fmt: skip
+        distance = np.hypot(axes.x_mm[x] - insert.center_mm[0], axes.y_mm[y, None] - insert.center_mm[1])
+        insert_zyx[z, y, x][:, distance <= radius + reach] = number
     is_calcium = (insert_zyx > 0) & (volume.ct_hu_zyx >= THRESHOLD_HU)
     labels = np.where(is_calcium, np.uint8(Label.CORONARY), np.uint8(Label.BACKGROUND))
     return SimulatedPhantom(volume, Labels(labels, volume.grid), inserts, insert_zyx, mass_factor)
