@@ -32,7 +32,7 @@ from scipy import ndimage, stats
 from calcmap.core.volume import BoolArray, Float64Array, UInt8Array, Volume
 from calcmap.io.cases import find_cases, load_case_arrays, read_case
 
-HALF_MM, PATCH_PIXELS = 20.0, 200
+PATCH_PIXELS = 200
 WINDOW_HU = (-160.0, 400.0)
 PER_PAGE_ROWS, PER_PAGE_COLUMNS = 5, 3
 LESION_HU = 130
@@ -70,7 +70,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.step == "sheet":
         shown = [lesion for pair in pairs for lesion in pair]
-        write_sheets([shown[k] for k in rng.permutation(len(shown))], arguments.out, rng)
+        write_sheets(
+            [shown[k] for k in rng.permutation(len(shown))], arguments.out, rng, half_mm=arguments.patch_mm / 2
+        )
     else:
         compared = compare_features(natural, planted, pairs, rng)
         (arguments.out / "features.json").write_text(json.dumps(compared, indent=1) + "\n", encoding="utf-8")
@@ -210,11 +212,13 @@ def _unlikeness(one: Lesion, other: Lesion) -> float:
     return abs(one.features["log_volume"] - other.features["log_volume"]) + 0.5 * (one.background != other.background)
 
 
-def write_sheets(lesions: list[Lesion], out: Path, rng: np.random.Generator) -> None:
+def write_sheets(lesions: list[Lesion], out: Path, rng: np.random.Generator, *, half_mm: float) -> None:
     """Write pages of numbered patches, an empty answer table and, in a folder of its own, the key."""
     per_page = PER_PAGE_ROWS * PER_PAGE_COLUMNS
     for first in range(0, len(lesions), per_page):
-        rows = [_item(lesion, first + k, rng) for k, lesion in enumerate(lesions[first : first + per_page])]
+        rows = [
+            _item(lesion, first + k, rng, half_mm=half_mm) for k, lesion in enumerate(lesions[first : first + per_page])
+        ]
         height, width = rows[0].shape
         page = np.zeros((PER_PAGE_ROWS * height, PER_PAGE_COLUMNS * width), dtype=np.uint8)
         for k, item in enumerate(rows):
@@ -228,19 +232,19 @@ def write_sheets(lesions: list[Lesion], out: Path, rng: np.random.Generator) -> 
     (out / "answers.csv").write_text(table, encoding="utf-8")
 
 
-def _item(lesion: Lesion, number: int, rng: np.random.Generator) -> UInt8Array:
+def _item(lesion: Lesion, number: int, rng: np.random.Generator, *, half_mm: float) -> UInt8Array:
     """Return three slices through a lesion side by side, turned and mirrored so that no place is known again."""
     volume = _volume(Path(lesion.folder))
     angle, mirror = float(rng.uniform(0, 2 * np.pi)), int(rng.choice([-1, 1]))
     z = round(lesion.center_zyx[0])
-    patches = [_patch(volume, z + step, lesion.center_zyx[1:], angle)[:, ::mirror] for step in (-1, 0, 1)]
+    patches = [_patch(volume, z + step, lesion.center_zyx[1:], angle, half_mm)[:, ::mirror] for step in (-1, 0, 1)]
     item = Image.fromarray(np.pad(np.hstack(patches), ((0, 6), (0, 10))))
     ImageDraw.Draw(item).text((3, 3), str(number), fill=255)
     return np.asarray(item)
 
 
-def _patch(volume: Volume, z: int, center_yx: tuple[float, float], angle_rad: float) -> UInt8Array:
-    offset_mm = np.linspace(-HALF_MM, HALF_MM, PATCH_PIXELS)
+def _patch(volume: Volume, z: int, center_yx: tuple[float, float], angle_rad: float, half_mm: float) -> UInt8Array:
+    offset_mm = np.linspace(-half_mm, half_mm, PATCH_PIXELS)
     _, dy, dx = volume.spacing_mm_zyx
     y_mm, x_mm = np.meshgrid(offset_mm, offset_mm, indexing="ij")
     c, s = np.cos(angle_rad), np.sin(angle_rad)
@@ -358,6 +362,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--natural", type=Path, help="JSON list of the natural lesions to show")
     parser.add_argument("--planted", type=Path, help="folder of plantings into the same cases")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--patch-mm", type=float, default=40.0, help="width of what is shown around each lesion")
     parser.add_argument("-o", "--out", type=Path, required=True, help="outside the repository: pixels of patients")
     return parser.parse_args()
 

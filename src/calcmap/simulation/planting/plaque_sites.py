@@ -16,7 +16,7 @@ from calcmap.simulation.planting.plaques import (
     plaque_nodule,
     plaque_on_wall,
 )
-from calcmap.simulation.planting.tracing import COURSES_XYZ, MITRAL_CENTER_XYZ, CardiacTraces
+from calcmap.simulation.planting.tracing import COURSES_XYZ, MITRAL_CENTER_XYZ, AortaTrace, CardiacTraces
 
 
 class Place(StrEnum):
@@ -87,6 +87,9 @@ N_POSITIONS = 8
 PLACE_SPREAD = 0.12
 """Spread of plaques about a diseased place, as a share of the branch's length."""
 PULL_MM = 3.0
+P_BESIDE_OSTIUM = 0.3
+UNSEEN_WEIGHT = 0.1
+"""Plaques on a wall that the image does not show would often float in the lumen: they are rare (our choice)."""
 MAX_THROUGH_PLANE = 0.7
 """Excursion along z relative to that in the plane (our choice: coronaries move obliquely)."""
 
@@ -283,7 +286,7 @@ def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, place: Place, 
         center,
         rng,
         wall_radius_mm=trace.wall_at(z_mm) - rng.uniform(0.0, 1.2),
-        angle_rad=_wall_angle(traces, center, rng, place),
+        angle_rad=_wall_angle(traces, trace, center, rng, place),
         width_mm=float(np.clip(3.6 * size * np.exp(rng.normal(0, 0.55)), 1.2, 0.9 * radius_mm)),
         height_mm=float(np.clip(3.4 * size * np.exp(rng.normal(0, 0.5)), 1.2, 15.0)),
         thickness_mm=float(np.clip(np.exp(rng.normal(0.25, 0.35)), 0.6, 2.8)),
@@ -291,12 +294,19 @@ def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, place: Place, 
     )
 
 
-def _wall_angle(traces: CardiacTraces, center: Float64Array, rng: np.random.Generator, place: Place) -> float:
-    """Return an angle on the wall; in the root often beside a coronary ostium, where it is mistaken for coronary."""
-    if place is Place.AORTIC_ROOT and rng.random() < 0.4:
+def _wall_angle(
+    traces: CardiacTraces, trace: AortaTrace, center: Float64Array, rng: np.random.Generator, place: Place
+) -> float:
+    """Return an angle on the wall, rather where the wall is seen.
+
+    In the root it often lies beside a coronary ostium, where it is mistaken for coronary.
+    """
+    if place is Place.AORTIC_ROOT and rng.random() < P_BESIDE_OSTIUM:
         ostium = traces.branches[rng.choice(["LM", "RCA"])][0] - center
         return float(np.arctan2(ostium[1], ostium[2]) + rng.normal(0, 0.4))
-    return float(rng.uniform(0, 2 * np.pi))
+    weight = np.where(trace.seen_at(float(center[0])), 1.0, UNSEEN_WEIGHT)
+    angle = rng.choice(len(weight), p=weight / weight.sum()) + rng.uniform(-0.5, 0.5)
+    return float(angle * 2 * np.pi / len(weight))
 
 
 def _valve_cusp(traces: CardiacTraces, rng: np.random.Generator, size: float) -> Plaque:

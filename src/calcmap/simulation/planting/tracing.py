@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from calcmap.core.errors import ConfigError, UnfitScanError
 from calcmap.core.result import Vessel
-from calcmap.core.volume import Float32Array, Float64Array, Label, Labels, Volume
+from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Label, Labels, Volume
 
 COURSES_XYZ: dict[str, tuple[Vessel, tuple[tuple[float, float, float], ...]]] = {
     "LM": (Vessel.LM, ((-0.04, 0.14, 0.60), (0.08, 0.17, 0.58), (0.20, 0.17, 0.55))),
@@ -147,11 +147,14 @@ class AortaTrace:
         Outer radii.
     wall_mm : ndarray of float64, shape (n, angles)
         Distance of the outer wall from the centre, at equally spaced angles from +x (left) towards +y (back).
+    is_seen : ndarray of bool, shape (n, angles)
+        Where the image shows the wall; elsewhere it lies against other tissue, and the circle stands for it.
     """
 
     center_mm_zyx: Float64Array
     radius_mm: Float64Array
     wall_mm: Float64Array
+    is_seen: BoolArray
 
     def at(self, z_mm: float) -> tuple[Float64Array, float]:
         """Return centre and radius at a height; the ends hold beyond the trace."""
@@ -161,7 +164,14 @@ class AortaTrace:
 
     def wall_at(self, z_mm: float) -> Float64Array:
         """Return the outer wall's distance from the centre at a height, at equally spaced angles."""
-        return np.asarray(self.wall_mm[int(np.abs(self.center_mm_zyx[:, 0] - z_mm).argmin())])
+        return np.asarray(self.wall_mm[self._nearest(z_mm)])
+
+    def seen_at(self, z_mm: float) -> BoolArray:
+        """Return at which of the angles the wall is seen at a height."""
+        return np.asarray(self.is_seen[self._nearest(z_mm)])
+
+    def _nearest(self, z_mm: float) -> int:
+        return int(np.abs(self.center_mm_zyx[:, 0] - z_mm).argmin())
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,16 +288,19 @@ def _given_aorta(path: VesselPath | None, volume: Volume, around: Surroundings) 
     points = axis_mm_zyx(np.asarray(path.points_lps_mm, dtype=np.float64), volume)
     order = np.argsort(points[:, 0], kind="stable")
     center, radius_mm = points[order], np.asarray(path.radius_mm, dtype=np.float64)[order]
-    return AortaTrace(center, radius_mm, _wall_mm(center, radius_mm, around))
+    return AortaTrace(center, radius_mm, *_wall_mm(center, radius_mm, around))
 
 
 def _unseen_aorta(course_mm_zyx: Float64Array) -> AortaTrace:
     radius_mm = np.full(len(course_mm_zyx), 16.0)
-    return AortaTrace(course_mm_zyx, radius_mm, np.repeat(radius_mm[:, None], WALL_ANGLES, axis=1))
+    wall_mm = np.repeat(radius_mm[:, None], WALL_ANGLES, axis=1)
+    return AortaTrace(course_mm_zyx, radius_mm, wall_mm, np.zeros(wall_mm.shape, dtype=np.bool_))
 
 
-def _wall_mm(center_mm_zyx: Float64Array, radius_mm: Float64Array, around: Surroundings) -> Float64Array:
-    """Return where the wall lies around each circle: the steepest fall of HU near it, else the circle itself.
+def _wall_mm(
+    center_mm_zyx: Float64Array, radius_mm: Float64Array, around: Surroundings
+) -> tuple[Float64Array, BoolArray]:
+    """Return where the wall lies around each circle, and where it is seen: at the steepest fall of HU near the circle.
 
     Against fat and lung the wall shows; against another vessel it does not, and neighbours on the wall decide.
     """
@@ -310,7 +323,8 @@ def _wall_mm(center_mm_zyx: Float64Array, radius_mm: Float64Array, around: Surro
     offset_mm = ndimage.median_filter(offset_mm, (1, 9), mode="wrap")
     weight = ndimage.gaussian_filter1d(seen.astype(np.float64), 1.5, axis=1, mode="wrap")
     smooth = ndimage.gaussian_filter1d(offset_mm, 1.5, axis=1, mode="wrap") / np.maximum(weight, 0.2)
-    return np.asarray(radius_mm[:, None] + np.clip(smooth, -WALL_REACH_MM, WALL_REACH_MM))
+    wall_mm = radius_mm[:, None] + np.clip(smooth, -WALL_REACH_MM, WALL_REACH_MM)
+    return np.asarray(wall_mm), np.asarray(weight > 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -455,7 +469,7 @@ def _trace_aorta(
     center[:, 1:] += chosen[:, :2]
     center[:, 1:] = ndimage.gaussian_filter1d(center[:, 1:], 1.0, axis=0, mode="nearest")
     radius_mm = ndimage.gaussian_filter1d(chosen[:, 2], 1.0, mode="nearest")
-    return AortaTrace(center, radius_mm, _wall_mm(center, radius_mm, around))
+    return AortaTrace(center, radius_mm, *_wall_mm(center, radius_mm, around))
 
 
 def _cheapest_circles(
@@ -488,7 +502,9 @@ def _shown_part(trace: AortaTrace | None, around: Surroundings) -> AortaTrace | 
     longest = runs == 1 + int(np.bincount(runs[runs > 0], minlength=n + 1)[1:].argmax())
     if longest.sum() < 2:
         return None
-    return AortaTrace(trace.center_mm_zyx[longest], trace.radius_mm[longest], trace.wall_mm[longest])
+    return AortaTrace(
+        trace.center_mm_zyx[longest], trace.radius_mm[longest], trace.wall_mm[longest], trace.is_seen[longest]
+    )
 
 
 def _circle_cost(center_mm_zyx: Float64Array, states: Float64Array, around: Surroundings) -> Float64Array:
