@@ -19,6 +19,7 @@ from calcmap.core.result import Vessel
 from calcmap.core.volume import BoolArray, Float32Array, Float64Array, IntArray
 from calcmap.simulation.anatomy.person import Person
 from calcmap.simulation.calcium.deposits import Deposit, Tissue
+from calcmap.simulation.calcium.ideal_scan import SURROUNDINGS_HU
 from calcmap.simulation.calcium.rendering import Blur, scaled_to_kvp, seen_by_scanner
 from calcmap.simulation.patient import PatientPlan
 from calcmap.simulation.scanner.axes import CtAxes
@@ -28,9 +29,12 @@ from calcmap.simulation.scanner.optics import SYSTEM_SIGMA_MM
 from calcmap.simulation.scanner.sites import Acquisition
 from calcmap.simulation.scanner.spectrum import REFERENCE_KVP, calcium_factor, water_attenuation_per_mm
 
-BACKGROUND_HU = {Tissue.CORONARY: 25.0, Tissue.NONCORONARY: 40.0}
-"""What lies around calcium: blood, wall and fat at the coronaries (calibrated: scores as on painted scans); elsewhere
-blood and muscle."""
+UNGATED_SURROUNDINGS_HU = 20.0
+"""What lies around coronary calcium on a moving scan. Higher than the ideal and the gated scan's `SURROUNDINGS_HU`, to
+make up for the straight path, which smears a lesion more than the views of a beat do (calibrated: scores as on painted
+scans)."""
+NONCORONARY_SURROUNDINGS_HU = 40.0
+"""Blood and muscle."""
 NOISE_FACTOR = 1.6
 """Noise of painted scans over that of the formula, which knows no electronic noise, bow-tie or uneven paths."""
 AGATSTON_STEPS_HU = (130.0, 200.0, 300.0, 400.0)
@@ -110,10 +114,11 @@ def visible_calcium(plan: PatientPlan, *, acquisition: Acquisition | None = None
         shown = [d for d in plan.deposits if d.tissue is tissue and (d.vessel or d.place in CARDIAC_PLACES)]
         if not shown:
             continue
+        around = _surroundings_hu(tissue, acquisition)
         field = _rendered(rng, shown, plan, acquisition)
         lesions += _lesions(field, shown, noise, plan, acquisition)
         if tissue is Tissue.CORONARY:
-            still = field.added_hu_zyx + np.float32(BACKGROUND_HU[tissue])
+            still = field.added_hu_zyx + np.float32(around)
             quiet = agatston_of(still, pixel_mm=acquisition.pixel_mm, increment_mm=acquisition.increment_mm)
     return VisibleCalcium(tuple(lesions), quiet, sd_hu)
 
@@ -139,7 +144,10 @@ def agatston_of(hu_zyx: Float32Array, *, pixel_mm: float, increment_mm: float) -
     Slice by slice: 8-connected pixels of 130 HU and more, at least round(1 mm2 / pixel area) of them and never fewer
     than one; area times 1 to 4 by the lesion's highest HU (130, 200, 300, 400), times increment / 3 mm.
     """
-    _, scores = _pieces(hu_zyx, pixel_mm=pixel_mm, increment_mm=increment_mm)
+    box = _box_of(hu_zyx >= AGATSTON_STEPS_HU[0])
+    if box is None:
+        return 0.0
+    _, scores = _pieces(hu_zyx[box], pixel_mm=pixel_mm, increment_mm=increment_mm)
     return float(scores.sum())
 
 
@@ -190,6 +198,12 @@ def _rendered(
     return _Field(added, owner)
 
 
+def _surroundings_hu(tissue: Tissue, acquisition: Acquisition) -> float:
+    if tissue is not Tissue.CORONARY:
+        return NONCORONARY_SURROUNDINGS_HU
+    return SURROUNDINGS_HU if acquisition.is_gated else UNGATED_SURROUNDINGS_HU
+
+
 def _straight(displacement_mm: Float64Array) -> tuple[float, float, float]:
     """Return the straight path (x, y, z) that spreads as wide as displacements, shape (n, 3)."""
     _, spread, axes = np.linalg.svd(displacement_mm - displacement_mm.mean(axis=0), full_matrices=False)
@@ -201,20 +215,24 @@ def _straight(displacement_mm: Float64Array) -> tuple[float, float, float]:
 def _lesions(
     field: _Field, deposits: Sequence[Deposit], noise_zyx: Float32Array, plan: PatientPlan, acquisition: Acquisition
 ) -> list[VisibleLesion]:
-    background = BACKGROUND_HU[deposits[0].tissue]
+    background = _surroundings_hu(deposits[0].tissue, acquisition)
     at = np.nonzero(field.added_hu_zyx >= EXCESS_HU)
     noisy = np.full(field.added_hu_zyx.shape, background, dtype=np.float32)
     noisy[at] += field.added_hu_zyx[at] + noise_zyx[tuple(i % n for i, n in zip(at, NOISE_TILE_ZYX, strict=True))]
+    box = _box_of(noisy >= AGATSTON_STEPS_HU[0])
+    if box is None:
+        return []
+    noisy, owner, added = noisy[box], field.owner_zyx[box], field.added_hu_zyx[box]
     bright = noisy >= AGATSTON_STEPS_HU[0]
     spots, n = ndimage.label(bright, TOUCHING)
-    if n == 0:
-        return []
-    score = np.zeros(n + 1)
+    spot = spots[bright]
     pieces, piece_scores = _pieces(noisy, pixel_mm=acquisition.pixel_mm, increment_mm=acquisition.increment_mm)
-    first = np.unique(pieces, return_index=True)[1][1:]
-    np.add.at(score, spots.ravel()[first], piece_scores)
-    volumes = np.bincount(spots.ravel(), minlength=n + 1) * acquisition.pixel_mm**2 * acquisition.increment_mm
-    main = _main_owner(spots[bright], field.owner_zyx[bright], field.added_hu_zyx[bright], n_owners=len(deposits))
+    # all of a piece lies in one spot
+    spot_of_piece = np.zeros(len(piece_scores) + 1, dtype=spot.dtype)
+    spot_of_piece[pieces[bright]] = spot
+    score = np.bincount(spot_of_piece[1:], weights=piece_scores, minlength=n + 1)
+    volumes = np.bincount(spot, minlength=n + 1) * acquisition.pixel_mm**2 * acquisition.increment_mm
+    main = _main_owner(spot, owner[bright], added[bright], n_owners=len(deposits))
     ostia_mm = [branch.points_mm[0] for branch in plan.coronaries if branch.name in {"LM", "RCA"}]
     return [
         VisibleLesion(
@@ -225,6 +243,14 @@ def _lesions(
         )
         for k, deposit in ((k, deposits[main[k]]) for k in range(1, n + 1))
     ]  # fmt: skip
+
+
+def _box_of(mask_zyx: BoolArray) -> tuple[slice, ...] | None:
+    """Return the smallest box that holds a mask; most of a scan around calcium is empty."""
+    sides = [np.flatnonzero(mask_zyx.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    if len(sides[0]) == 0:
+        return None
+    return tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
 
 
 def _main_owner(spot: IntArray, owner: IntArray, weight: Float32Array, *, n_owners: int) -> IntArray:
@@ -239,9 +265,10 @@ def _pieces(hu_zyx: Float32Array, *, pixel_mm: float, increment_mm: float) -> tu
     """Return the lesions of single slices as labels from 1 on, and each one's Agatston score."""
     bright: BoolArray = hu_zyx >= AGATSTON_STEPS_HU[0]
     labels, n = ndimage.label(bright, TOUCHING_IN_PLANE)
-    pixels = np.bincount(labels.ravel(), minlength=n + 1)[1:]
+    piece = labels[bright]
+    pixels = np.bincount(piece, minlength=n + 1)[1:]
     peaks = np.full(n + 1, -np.inf)
-    np.maximum.at(peaks, labels[bright], hu_zyx[bright])
+    np.maximum.at(peaks, piece, hu_zyx[bright])
     weights = np.searchsorted(AGATSTON_STEPS_HU, peaks[1:], side="right")
     area_mm2 = pixel_mm**2
     counts = pixels >= max(1, round(SMALLEST_AREA_MM2 / area_mm2))

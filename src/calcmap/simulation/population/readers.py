@@ -12,7 +12,7 @@ to agree with an expert as the paper's network did: it stands in for a network w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -30,9 +30,9 @@ REFERENCE_NOISE_HU = 20.0
 """Noise SD at which a reader's ``half_seen_mm3`` holds; it grows in proportion to the noise."""
 LEAST_NOISE_FACTOR = 0.5
 """Even without noise small lesions are missed."""
-SPECKS_AT_REFERENCE = 0.25
+SPECKS_AT_REFERENCE = 0.12
 """Bright specks a heart at `REFERENCE_NOISE_HU` that could be taken for calcium (our choice)."""
-SPECK_POWER = 4.0
+SPECK_POWER = 3.0
 """Specks grow with this power of the noise: slower than pixels beyond 130 HU do, as readers of noisy scans look twice
 (our choice)."""
 SPECK_AGATSTON = 2.0
@@ -96,12 +96,18 @@ class Reader:
             )
 
 
-EXPERT_1 = Reader("expert_1")
-EXPERT_2 = Reader("expert_2")
-GATED = Reader("gated", is_gated=True)
-GATED_2 = Reader("gated_2", is_gated=True)
-VISUAL = Reader("visual")
-DL_LIKE = Reader("dl_like")
+EXPERT_1 = Reader("expert_1", half_seen_mm3=8.0, steepness=1.3, ostial_swap=0.12, lesion_log_sd=0.2)
+EXPERT_2 = replace(EXPERT_1, name="expert_2")
+"""Two experts on one attenuation CT agree with a linear kappa of 0.85 in five categories (PMC9529893)."""
+GATED = Reader("gated", is_gated=True, half_seen_mm3=5.0, steepness=1.3, ostial_swap=0.08, lesion_log_sd=0.2)
+GATED_2 = replace(GATED, name="gated_2")
+"""Two experts on one gated scan: 0.92; one on the gated scan and one on the attenuation CT: 0.75 to 0.80."""
+VISUAL = Reader("visual", half_seen_mm3=6.0, steepness=1.5, ostial_swap=0.15, noncoronary_share=0.03,
+                lesion_log_sd=0.3, patient_log_sd=0.5)  # fmt: skip
+"""Grades by eye; sees calcium or none otherwise than ``DL_LIKE`` in about 10 % (Miller 2023)."""
+DL_LIKE = Reader("dl_like", half_seen_mm3=9.0, steepness=1.2, ostial_swap=0.25, noncoronary_share=0.06,
+                 speck_share=0.25, lesion_log_sd=0.5, patient_log_sd=0.5)  # fmt: skip
+"""Agrees with an expert with a linear kappa of 0.80 in four categories and r2 0.69 (Miller 2023)."""
 READERS = (EXPERT_1, EXPERT_2, GATED, VISUAL, DL_LIKE)
 """The readers of a cohort's table."""
 
