@@ -11,7 +11,7 @@ from calcmap.core.errors import ConfigError
 from calcmap.core.volume import Float64Array
 from calcmap.simulation.population.profile import Profile
 
-SPINE_SHARE = 0.43
+SPINE_SHARE = 0.48
 """Depth of the vertebral bodies' centres behind the chest's middle, over its half depth (seven real CTs)."""
 VERTEBRA_HALF_DEPTH_MM = 14.0
 HEART_HALF_DEPTH_MM = 55.0
@@ -19,7 +19,7 @@ HEART_SIZE_RANGE = (0.6, 1.85)
 """Smallest and largest heart over the reference heart: about 380 to 1150 mL with fat."""
 HEART_SIZE_LOG_SD = 0.17
 """Spread of heart volumes of one body size (FACTS 8.3 and seven real scans together: 466 to 917 mL)."""
-HEART_BOX_FACTORS = (0.895, 1.01, 1.095)
+HEART_BOX_FACTORS = (0.93, 1.0, 1.075)
 """Proportions that turn the reference heart into the mean of the real ones' boxes."""
 BREAST_IMPLANT_SHARE = 0.03
 ARMS_DOWN_SHARE = 0.08
@@ -162,7 +162,7 @@ def _draw_trunk(draw: _Draw, profile: Profile, *, visceral_fat: float) -> _Trunk
     is_male, age, bmi = profile.sex == "M", profile.age_years, profile.bmi
     size = profile.height_cm / 170 * (1.0 if is_male else 0.97)
     half_width = draw.within(124 * size, 8, (98, 155))
-    half_depth = draw.within(89 * size + 1.0 * (bmi - 26) + 0.12 * (age - 60), 9, (59, 128))
+    half_depth = draw.within(95 * size + 1.0 * (bmi - 26) + 0.12 * (age - 60), 9, (62, 132))
     scales = _heart_scales(draw, profile, half_depth=half_depth)
     dome = draw.within(23 + 8 * (visceral_fat - 1), 14, (-4, 66))
     return _Trunk(
