@@ -1,16 +1,16 @@
 """Can a reader, or a table of features, tell planted calcium from natural calcium?
 
-Three steps; the key is written apart and only the last step reads it::
+Four steps; the key is written apart and only ``score`` reads it::
 
-    python scripts/planted_reader_test.py sheet --real REAL --natural natural.json --planted PLANTED --seed 1 -o OUT
+    python scripts/planted_reader_test.py plant --real REAL --planted PLANTED --seed 1
+    python scripts/planted_reader_test.py features --real REAL --planted PLANTED --seed 1 -o OUT
+    python scripts/planted_reader_test.py sheet --real REAL --planted PLANTED --seed 1 -o OUT
     (open OUT/sheet_*.png, write n or p behind each number of OUT/answers.csv)
     python scripts/planted_reader_test.py score -o OUT
 
-and, with the same lesions, ``features`` in place of ``sheet`` compares them by numbers.
-
-REAL holds labelled cases as acquired, PLANTED the plantings into the same cases with `AS_ACQUIRED`. ``natural.json``
-lists the natural lesions to show: ``[{"case": "id", "center_zyx": [z, y, x], "kind": "coronary" or "wall"}, ...]``. The
-sheets hold pixels of patients: keep them out of the repository.
+REAL holds labelled cases as acquired. The natural lesions are listed beside this script, by case and voxel:
+``[{"case": "id", "center_zyx": [z, y, x], "kind": "coronary" or "wall"}, ...]``. PLANTED and the sheets hold pixels of
+patients: keep them out of the repository.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from statistics import NormalDist
 
@@ -29,7 +29,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage, stats
 
-from calcmap.core.volume import BoolArray, Float64Array, UInt8Array, Volume
+from calcmap.cohorts.planted import AS_ACQUIRED, PlantingOrder, plant_into_scan
+from calcmap.core.volume import BoolArray, Float64Array, IntArray, UInt8Array, Volume
 from calcmap.io.cases import find_cases, load_case_arrays, read_case
 
 PATCH_PIXELS = 200
@@ -41,8 +42,31 @@ BOX_MM = 25.0
 MAX_LESION_MM3 = 4000.0
 NATURAL_SHARE = 0.1
 """A planted lesion of which more than this was bright before planting is left out: it is part natural."""
-NEAREST = 4
-"""The planted partner is drawn from this many nearest in volume."""
+NEAREST = 3
+"""The planted partner is drawn from this many nearest in volume and peak."""
+PARTNERS = 4
+"""Planted lesions compared with each natural one by features: natural ones are few, planted ones can be had."""
+NATURAL_LIST = Path(__file__).with_name("planted_reader_natural.json")
+PLANTINGS_PER_LESION = 0.4
+"""Plantings of a scan for each of its natural lesions."""
+WALL_RECIPE = replace(
+    AS_ACQUIRED,
+    category_weights=(0.0, 0.2, 0.3, 0.5),
+    p_no_noncoronary=0.0,
+    p_root=0.5,
+    p_valve=0.0,
+    p_mitral=0.0,
+    p_ascending=0.6,
+    p_descending=1.0,
+    p_pericardium=0.0,
+    p_node=0.0,
+    p_bronchus=0.0,
+)
+"""The scans' own blur, noise and calcium; planted where the scans' natural lesions lie."""
+CLEAR_OF_MM = 1.5
+DEEPEST_MM = 15.0
+SOFT_TISSUE_HU = (0.0, 90.0)
+MIN_SOFT_PIXELS = 20
 N_RESAMPLES = 2000
 
 
@@ -59,24 +83,38 @@ class Lesion:
 
 
 def main() -> None:
-    """Run one of the three steps."""
+    """Run one of the steps."""
     arguments = _parse()
     if arguments.step == "score":
         sys.stdout.write(json.dumps(score_answers(arguments.out), indent=1) + "\n")
         return
+    if arguments.step == "plant":
+        plant(arguments.real, arguments.natural, arguments.planted, seed=arguments.seed)
+        return
     natural, planted = find_lesions(arguments.real, arguments.natural, arguments.planted)
     rng = np.random.default_rng(arguments.seed)
-    pairs = match_by_volume(natural, planted, rng)
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.step == "sheet":
-        shown = [lesion for pair in pairs for lesion in pair]
+        shown = [lesion for group in match(natural, planted, rng, partners=1) for lesion in group]
         write_sheets(
             [shown[k] for k in rng.permutation(len(shown))], arguments.out, rng, half_mm=arguments.patch_mm / 2
         )
     else:
-        compared = compare_features(natural, planted, pairs, rng)
+        compared = compare_features(match(natural, planted, rng, partners=PARTNERS), rng)
         (arguments.out / "features.json").write_text(json.dumps(compared, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(json.dumps(compared, indent=1) + "\n")
+
+
+def plant(real: Path, natural_file: Path, out: Path, *, seed: int) -> None:
+    """Plant into each scan that holds natural lesions, more often where there are more of them."""
+    rows = json.loads(natural_file.read_text(encoding="utf-8"))
+    for case in sorted({row["case"] for row in rows}):
+        cases = 3 + round(PLANTINGS_PER_LESION * sum(row["case"] == case for row in rows))
+        dicom = real / case / "dicom"
+        ct = dicom if dicom.is_dir() else real / case / "ct.nii.gz"
+        order = PlantingOrder(cases=cases, seed=seed, recipe=WALL_RECIPE)
+        for folder in plant_into_scan(ct, real / case / "labels.nii.gz", out, order=order):
+            sys.stdout.write(f"{folder.name}\n")
 
 
 def find_lesions(real: Path, natural_file: Path, planted: Path) -> tuple[list[Lesion], list[Lesion]]:
@@ -152,34 +190,75 @@ def _lesion(folder: Path, background: str, kind: str, volume: Volume, mask: Bool
 
 
 def measure(volume: Volume, mask: BoolArray) -> dict[str, float]:
-    """Return what is measured of a lesion: size, shape, edge, blooming, what lies around it."""
+    """Return what is measured of a lesion: size, shape, edge, blooming, what lies around it, noise."""
     spacing = np.array(volume.spacing_mm_zyx)
     (found,) = ndimage.find_objects(mask.astype(np.uint8))
-    margin = np.ceil(10.0 / spacing).astype(int)
+    margin = np.ceil(20.0 / spacing).astype(int)
     box = tuple(slice(max(0, part.start - m), part.stop + m) for part, m in zip(found, margin, strict=True))
     hu, inside = volume.ct_hu_zyx[box].astype(np.float64), mask[box]
     peak_at = np.unravel_index(np.where(inside, hu, -np.inf).argmax(), hu.shape)
-    plane, plane_mask, z = hu[peak_at[0]], inside[peak_at[0]], peak_at[0]
-    distance_mm = ndimage.distance_transform_edt(~plane_mask, sampling=spacing[1:])
-    near, ring = (distance_mm > 1.5) & (distance_mm <= 4), (distance_mm > 5) & (distance_mm <= 9)
-    slope = np.hypot(*np.gradient(plane, *spacing[1:]))[distance_mm <= 2].max()
+    plane, plane_mask, z = hu[peak_at[0]], inside[peak_at[0]], int(peak_at[0])
     long_mm, short_mm = _axes_mm(plane_mask, spacing[1:])
     neighbours = [hu[k][peak_at[1:]] for k in (z - 1, z + 1) if 0 <= k < len(hu)]
-    step = np.diff(plane, axis=1)[plane_mask[:, 1:] & plane_mask[:, :-1]]
     return {
         "log_volume": float(np.log(inside.sum() * spacing.prod())),
         "log_peak": float(np.log(plane.max(where=plane_mask, initial=1.0))),
         "slices": float(inside.any(axis=(1, 2)).sum()),
         "long_mm": long_mm,
         "elongation": long_mm / short_mm,
-        "edge_per_mm": float(slope / plane.max(where=plane_mask, initial=1.0)),
         "next_slice": float(max(neighbours) / hu[peak_at]) if neighbours else 0.0,
+        **_edge(plane, plane_mask, spacing[1:]),
+        **_place(plane, plane_mask, spacing[1:]),
+        **_grain(plane, plane_mask, spacing[1:]),
+    }
+
+
+def _edge(plane: Float64Array, mask: BoolArray, pixel_mm: Float64Array) -> dict[str, float]:
+    """Return how sharp a section's border is, how dark the pixels beside it are, and how rough it is within."""
+    distance_mm = ndimage.distance_transform_edt(~mask, sampling=pixel_mm)
+    near, ring = (distance_mm > CLEAR_OF_MM) & (distance_mm <= 4), (distance_mm > 5) & (distance_mm <= 9)
+    peak = plane.max(where=mask, initial=1.0)
+    slope = np.hypot(*np.gradient(plane, *pixel_mm))[distance_mm <= 2].max()
+    step = np.diff(plane, axis=1)[mask[:, 1:] & mask[:, :-1]]
+    return {
+        "edge_per_mm": float(slope / peak),
         "undershoot_hu": float(np.percentile(plane[near], 5) - np.percentile(plane[ring], 5)) if ring.any() else 0.0,
-        "rim_hu": float(np.median(plane[(distance_mm > 0) & (distance_mm <= 1.5)])),
+        "rim_hu": float(np.median(plane[(distance_mm > 0) & (distance_mm <= CLEAR_OF_MM)])),
+        "roughness": float(np.abs(step).mean() / peak) if len(step) else 0.0,
+    }
+
+
+def _place(plane: Float64Array, mask: BoolArray, pixel_mm: Float64Array) -> dict[str, float]:
+    """Return how deep in soft tissue and how far from lung a section lies, and what its neighbourhood is made of."""
+    distance_mm = ndimage.distance_transform_edt(~mask, sampling=pixel_mm)
+    near = (distance_mm > CLEAR_OF_MM) & (distance_mm <= 4)
+    smooth = ndimage.gaussian_filter(np.clip(plane, -150, 60), 0.8 / pixel_mm)
+    middle = tuple(round(float(c)) for c in ndimage.center_of_mass(np.where(mask, plane - 100.0, 0.0)))
+    depth, from_lung = (
+        float(ndimage.distance_transform_edt(is_in, sampling=pixel_mm)[middle]) for is_in in (smooth > 0, plane > -400)
+    )
+    return {
+        "depth_mm": min(depth, DEEPEST_MM),
+        "from_lung_mm": min(from_lung, DEEPEST_MM),
         "fat_share": float(((plane[near] < -30) & (plane[near] > -250)).mean()),
         "lung_share": float((plane[near] < -300).mean()),
-        "roughness": float(np.abs(step).mean() / plane.max(where=plane_mask, initial=1.0)) if len(step) else 0.0,
+        "around_hu": float(np.median(np.clip(plane[near], -150, None))),
     }
+
+
+def _grain(plane: Float64Array, mask: BoolArray, pixel_mm: Float64Array) -> dict[str, float]:
+    """Return the noise of the soft tissue near a section relative to that farther off, and its correlation."""
+    distance_mm = ndimage.distance_transform_edt(~mask, sampling=pixel_mm)
+    fine = plane - ndimage.gaussian_filter(plane, 2.0 / pixel_mm)
+    low, high = SOFT_TISSUE_HU
+    smooth = ndimage.gaussian_filter(plane, 1.0 / pixel_mm)
+    is_soft = (distance_mm > CLEAR_OF_MM) & (smooth > low) & (smooth < high)
+    near, far = is_soft & (distance_mm <= 6), is_soft & (distance_mm > 6) & (distance_mm <= 15)
+    pair = near[:, 1:] & near[:, :-1]
+    if min(near.sum(), far.sum(), pair.sum()) < MIN_SOFT_PIXELS:
+        return {"noise_near_far": 1.0, "noise_lag_1": 0.0}
+    lag = np.corrcoef(fine[:, 1:][pair], fine[:, :-1][pair])[0, 1]
+    return {"noise_near_far": float(fine[near].std() / max(fine[far].std(), 0.1)), "noise_lag_1": float(lag)}
 
 
 def _axes_mm(mask_yx: BoolArray, pixel_mm: Float64Array) -> tuple[float, float]:
@@ -190,26 +269,30 @@ def _axes_mm(mask_yx: BoolArray, pixel_mm: Float64Array) -> tuple[float, float]:
     return float(4 * large), float(4 * small)
 
 
-def match_by_volume(
-    natural: list[Lesion], planted: list[Lesion], rng: np.random.Generator
-) -> list[tuple[Lesion, Lesion]]:
-    """Return each natural lesion with a planted one of its kind and of about its volume, from the same scan if any."""
+def match(
+    natural: list[Lesion], planted: list[Lesion], rng: np.random.Generator, *, partners: int
+) -> list[list[Lesion]]:
+    """Return each natural lesion with planted ones of its scan and kind and of about its volume and peak.
+
+    Nobody is shown twice; where too few are left, a natural lesion has fewer partners, or is left out.
+    """
     left = list(planted)
-    pairs = []
-    for k in rng.permutation(len(natural)):
-        one = natural[k]
-        pool = [other for other in left if other.kind == one.kind]
-        if not pool:
-            continue
-        pool.sort(key=lambda other: _unlikeness(one, other))
-        partner = pool[int(rng.integers(min(NEAREST, len(pool))))]
-        left = [other for other in left if other is not partner]
-        pairs.append((one, partner))
-    return pairs
+    groups: dict[int, list[Lesion]] = {}
+    for _ in range(partners):
+        for k in (int(i) for i in rng.permutation(len(natural))):
+            one = natural[k]
+            pool = [other for other in left if (other.kind, other.background) == (one.kind, one.background)]
+            if not pool:
+                continue
+            pool.sort(key=partial(_unlikeness, one))
+            chosen = pool[int(rng.integers(min(NEAREST, len(pool))))]
+            left = [other for other in left if other is not chosen]
+            groups.setdefault(k, [one]).append(chosen)
+    return list(groups.values())
 
 
 def _unlikeness(one: Lesion, other: Lesion) -> float:
-    return abs(one.features["log_volume"] - other.features["log_volume"]) + 0.5 * (one.background != other.background)
+    return sum(abs(one.features[name] - other.features[name]) for name in ("log_volume", "log_peak"))
 
 
 def write_sheets(lesions: list[Lesion], out: Path, rng: np.random.Generator, *, half_mm: float) -> None:
@@ -299,54 +382,62 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     return round(float(interval.low), 3), round(float(interval.high), 3)
 
 
-def compare_features(
-    natural: list[Lesion], planted: list[Lesion], pairs: list[tuple[Lesion, Lesion]], rng: np.random.Generator
-) -> dict[str, object]:
-    """Return each feature's medians and two-sample test, and how well all together tell matched lesions apart."""
-    table: dict[str, object] = {"n_natural": len(natural), "n_planted": len(planted), "n_pairs": len(pairs)}
-    for name in natural[0].features:
-        one = np.array([pair[0].features[name] for pair in pairs])
-        other = np.array([pair[1].features[name] for pair in pairs])
+def compare_features(groups: list[list[Lesion]], rng: np.random.Generator) -> dict[str, object]:
+    """Return each feature's quartiles and AUC, and how well all together tell matched lesions apart."""
+    shown = [lesion for group in groups for lesion in group]
+    truth = np.array([lesion.is_planted for lesion in shown])
+    group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    table: dict[str, object] = {"n_natural": int((~truth).sum()), "n_planted": int(truth.sum())}
+    for name in shown[0].features:
+        value = np.array([lesion.features[name] for lesion in shown])
         table[name] = {
-            "natural": [round(float(q), 3) for q in np.percentile(one, (25, 50, 75))],
-            "planted": [round(float(q), 3) for q in np.percentile(other, (25, 50, 75))],
-            "ks_p": round(float(stats.ks_2samp(one, other).pvalue), 4),
+            "natural": [round(float(q), 3) for q in np.percentile(value[~truth], (25, 50, 75))],
+            "planted": [round(float(q), 3) for q in np.percentile(value[truth], (25, 50, 75))],
+            "auc": round(_auc(value[~truth], value[truth]), 3),
+            "ks_p": round(float(stats.ks_2samp(value[~truth], value[truth]).pvalue), 4),
         }
-    table["classifier_auc"] = _classifier_auc(pairs, rng)
+    scans = np.array([lesion.background for lesion in shown])
+    for name, fold_of in (("left_out_lesions", group_of), ("left_out_scans", np.unique(scans, return_inverse=True)[1])):
+        score = _out_of_fold([list(lesion.features.values()) for lesion in shown], truth, fold_of)
+        table[name] = _auc_interval(score, truth, group_of, rng)
     return table
 
 
-def _classifier_auc(pairs: list[tuple[Lesion, Lesion]], rng: np.random.Generator) -> dict[str, float]:
-    """Return the AUC of a ridge logistic regression on all features; pairs are left out one by one."""
-    rows = [list(lesion.features.values()) for pair in pairs for lesion in pair]
+def _out_of_fold(rows: list[list[float]], truth: BoolArray, fold_of: IntArray) -> Float64Array:
+    """Return each lesion's score by a ridge logistic regression that never saw its fold; classes weigh the same."""
     x = np.array(rows)
-    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)
-    x, truth = np.column_stack([np.ones(len(x)), x]), np.tile([0.0, 1.0], len(pairs))
-    pair_of = np.repeat(np.arange(len(pairs)), 2)
+    x = np.column_stack([np.ones(len(x)), (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)])
     score = np.empty(len(x))
-    for k in range(len(pairs)):
-        score[pair_of == k] = x[pair_of == k] @ _ridge_logistic(x[pair_of != k], truth[pair_of != k])
+    for fold in np.unique(fold_of):
+        seen = fold_of != fold
+        score[~seen] = x[~seen] @ _ridge_logistic(x[seen], truth[seen].astype(np.float64))
+    return score
+
+
+def _auc_interval(
+    score: Float64Array, truth: BoolArray, group_of: IntArray, rng: np.random.Generator
+) -> dict[str, float]:
+    """Return the AUC with a bootstrap interval over natural lesions, each drawn with its partners."""
+    members = [np.flatnonzero(group_of == group) for group in np.unique(group_of)]
     drawn = []
     for _ in range(N_RESAMPLES):
-        chosen = rng.integers(len(pairs), size=len(pairs))
-        drawn.append(_auc(score[0::2][chosen], score[1::2][chosen]))
+        chosen = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
+        drawn.append(_auc(score[chosen][~truth[chosen]], score[chosen][truth[chosen]]))
     low, high = np.percentile(drawn, (2.5, 97.5))
-    return {
-        "auc": round(_auc(score[0::2], score[1::2]), 3),
-        "low_95": round(float(low), 3),
-        "high_95": round(float(high), 3),
-    }
+    estimate = _auc(score[~truth], score[truth])
+    return {"auc": round(estimate, 3), "low_95": round(float(low), 3), "high_95": round(float(high), 3)}
 
 
 def _ridge_logistic(x: Float64Array, truth: Float64Array, *, penalty: float = 3.0) -> Float64Array:
     """Return coefficients by Newton's method; the first column is the intercept and not penalised."""
     ridge = penalty * np.eye(x.shape[1])
     ridge[0, 0] = 1e-6
+    weight = np.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
     beta = np.zeros(x.shape[1])
     for _ in range(30):
         p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge
-        beta = beta + np.linalg.solve(hessian, x.T @ (truth - p) - ridge @ beta)
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge
+        beta = beta + np.linalg.solve(hessian, x.T @ (weight * (truth - p)) - ridge @ beta)
     return np.asarray(beta)
 
 
@@ -357,13 +448,13 @@ def _auc(natural: Float64Array, planted: Float64Array) -> float:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("step", choices=("sheet", "score", "features"))
+    parser.add_argument("step", choices=("plant", "features", "sheet", "score"))
     parser.add_argument("--real", type=Path, help="folder of labelled cases as acquired")
-    parser.add_argument("--natural", type=Path, help="JSON list of the natural lesions to show")
+    parser.add_argument("--natural", type=Path, default=NATURAL_LIST, help="JSON list of the natural lesions to show")
     parser.add_argument("--planted", type=Path, help="folder of plantings into the same cases")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--patch-mm", type=float, default=40.0, help="width of what is shown around each lesion")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="outside the repository: pixels of patients")
+    parser.add_argument("-o", "--out", type=Path, default=Path(), help="outside the repository: pixels of patients")
     return parser.parse_args()
 
 

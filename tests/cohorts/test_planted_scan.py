@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,15 @@ def test_any_ct_with_labels_becomes_a_labelled_case(tmp_path: Path, files: dict[
     assert {"place", "vessel", "mass_mg", "seen_volume_mm3", "seen_agatston", "ideal_agatston"} <= set(plaques[0])
     assert case.reference_agatston is not None
     assert (case.reference_agatston > 0) == (labels.labels_zyx == Label.CORONARY).any()
+
+
+def test_a_scan_whose_file_name_says_nothing_is_named_by_its_folder(tmp_path: Path, files: dict[str, Path]) -> None:
+    file, series = tmp_path / "patient7" / "ct.nii.gz", tmp_path / "patient8" / "dicom"
+    file.parent.mkdir()
+    shutil.copy(files["nifti"], file)
+    shutil.copytree(files["dicom"], series)
+    names = [read_background(scan, files["labels"], order=PlantingOrder()).name for scan in (file, series)]
+    assert names == ["patient7", "patient8"]
 
 
 def test_outside_the_plaques_the_scan_stays_as_acquired(

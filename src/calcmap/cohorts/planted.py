@@ -32,6 +32,8 @@ SOFT_TISSUE_HU = -30
 """Tissue to fill with is denser than this: no fat, no lung (our choice)."""
 ERASE_REACH_MM = 30.0
 """Half the box in which an unsure lesion is looked for: larger than any lesion (our choice)."""
+NAMELESS = ("ct", "dicom", "image", "series")
+"""File names that every scan of a collection may have."""
 PLANTED_SITE = "planted"
 """Site of planted cases, for sampling weights in training."""
 AS_ACQUIRED = PlantingRecipe(variation=None, hard_negatives_mean=0.0)
@@ -143,7 +145,8 @@ def plant_into_scan(
     Yields
     ------
     Path
-        ``out/<name of the CT>-p<seed>-<index>``: a labelled case whose ``case.json`` holds every plaque's truth.
+        ``out/<name of the CT, or of its folder>-p<seed>-<index>``: a labelled case whose ``case.json`` holds every
+        plaque's truth.
 
     Raises
     ------
@@ -203,11 +206,16 @@ def _read_label_map(path: Path, *, volume: Volume) -> Labels:
 
 
 def _plain_name(path: Path) -> str:
-    """Return a file's or folder's name without the endings of CT formats."""
-    name = path.resolve().name
+    """Return a file's or folder's name without the endings of CT formats.
+
+    A name that says nothing, as in ``scan7/ct.nii.gz`` or ``scan7/dicom``, gives way to its folder's: plantings into
+    different patients must not share a name, nor a group.
+    """
+    path = path.resolve()
+    name = path.name
     for ending in (".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".zip"):
         name = name.removesuffix(ending)
-    return name
+    return path.parent.name if name.lower() in NAMELESS and path.parent.name else name
 
 
 def _plant_scan(background: Background, order: PlantingOrder, index: int, folder: Path) -> None:

@@ -88,8 +88,18 @@ PLACE_SPREAD = 0.12
 """Spread of plaques about a diseased place, as a share of the branch's length."""
 PULL_MM = 3.0
 P_BESIDE_OSTIUM = 0.3
+OSTIUM_SPREAD_RAD = 0.5
 UNSEEN_WEIGHT = 0.1
 """Plaques on a wall that the image does not show would often float in the lumen: they are rare (our choice)."""
+N_HEIGHTS = 6
+"""Heights drawn for a plaque on the aorta; those at which more of the wall is seen are likelier (our choice)."""
+WALL_DEPTH_MM = (0.6, 2.6)
+"""Middle of a plaque below the aorta's outer border. Calcium lies in the intima, below media and adventitia; 23 natural
+lesions of four real scans lie about 1 mm deeper than plaques planted at 0 to 1.2 mm did (docs/explanation)."""
+BORDER_ANGLES = 64
+MIN_BORDER_MM = 10.0
+PERICARDIUM_DEPTH_MM = 1.5
+"""Below the border of the heart's mask, which is drawn along the pericardium's outside (our choice)."""
 MAX_THROUGH_PLANE = 0.7
 """Excursion along z relative to that in the plane (our choice: coronaries move obliquely)."""
 
@@ -280,18 +290,25 @@ def _aortic_wall(traces: CardiacTraces, rng: np.random.Generator, place: Place, 
     if place is not Place.DESCENDING_AORTA:
         middle = float(traces.frame.center_mm_zyx[0] + 0.62 * traces.frame.half_mm_zyx[0])
         z_low, z_high = (z_low, min(middle, z_high)) if place is Place.AORTIC_ROOT else (min(middle, z_high), z_high)
-    z_mm = float(rng.uniform(z_low, z_high))
+    z_mm = _wall_height(trace, rng, z_low, z_high)
     center, radius_mm = trace.at(z_mm)
     return plaque_on_wall(
         center,
         rng,
-        wall_radius_mm=trace.wall_at(z_mm) - rng.uniform(0.0, 1.2),
+        wall_radius_mm=trace.wall_at(z_mm) - rng.uniform(*WALL_DEPTH_MM),
         angle_rad=_wall_angle(traces, trace, center, rng, place),
         width_mm=float(np.clip(3.6 * size * np.exp(rng.normal(0, 0.55)), 1.2, 0.9 * radius_mm)),
         height_mm=float(np.clip(3.4 * size * np.exp(rng.normal(0, 0.5)), 1.2, 15.0)),
         thickness_mm=float(np.clip(np.exp(rng.normal(0.25, 0.35)), 0.6, 2.8)),
         peak_hu=draw_peak_hu(rng),
     )
+
+
+def _wall_height(trace: AortaTrace, rng: np.random.Generator, z_low_mm: float, z_high_mm: float) -> float:
+    """Return a height between two, rather where much of the wall is seen."""
+    heights_mm = rng.uniform(z_low_mm, z_high_mm, N_HEIGHTS)
+    weight = UNSEEN_WEIGHT + np.array([trace.seen_at(float(z_mm)).mean() for z_mm in heights_mm])
+    return float(rng.choice(heights_mm, p=weight / weight.sum()))
 
 
 def _wall_angle(
@@ -301,12 +318,15 @@ def _wall_angle(
 
     In the root it often lies beside a coronary ostium, where it is mistaken for coronary.
     """
+    is_seen = trace.seen_at(float(center[0]))
+    step_rad = 2 * np.pi / len(is_seen)
+    weight = np.where(is_seen, 1.0, UNSEEN_WEIGHT)
     if place is Place.AORTIC_ROOT and rng.random() < P_BESIDE_OSTIUM:
         ostium = traces.branches[rng.choice(["LM", "RCA"])][0] - center
-        return float(np.arctan2(ostium[1], ostium[2]) + rng.normal(0, 0.4))
-    weight = np.where(trace.seen_at(float(center[0])), 1.0, UNSEEN_WEIGHT)
+        away = np.angle(np.exp(1j * (np.arange(len(is_seen)) * step_rad - np.arctan2(ostium[1], ostium[2]))))
+        weight = weight * np.exp(-((away / OSTIUM_SPREAD_RAD) ** 2) / 2)
     angle = rng.choice(len(weight), p=weight / weight.sum()) + rng.uniform(-0.5, 0.5)
-    return float(angle * 2 * np.pi / len(weight))
+    return float(angle * step_rad)
 
 
 def _valve_cusp(traces: CardiacTraces, rng: np.random.Generator, size: float) -> Plaque:
@@ -347,21 +367,35 @@ def _annulus(traces: CardiacTraces, rng: np.random.Generator, size: float) -> Pl
     )
 
 
-def _pericardium(traces: CardiacTraces, rng: np.random.Generator, size: float) -> Plaque:
+def _pericardium(traces: CardiacTraces, rng: np.random.Generator, size: float) -> Plaque | None:
+    """Return a plate on the border of the heart's mask, or ``None`` where the mask does not hold the drawn height."""
     frame = traces.frame
-    angle, z_unit = rng.uniform(0, 2 * np.pi), rng.uniform(-0.5, 0.4)
-    wall_mm = 0.93 * float(min(frame.half_mm_zyx[1:])) * np.sqrt(1 - 0.5 * z_unit**2)
-    center = frame.center_mm_zyx + np.array([z_unit, 0, 0]) * frame.half_mm_zyx
+    center = frame.center_mm_zyx + np.array([rng.uniform(-0.5, 0.4), 0, 0]) * frame.half_mm_zyx
+    border_mm = _mask_border_mm(traces, center)
+    angle_rad = float(rng.uniform(0, 2 * np.pi))
+    nearest = round(angle_rad * BORDER_ANGLES / (2 * np.pi)) % BORDER_ANGLES
+    if border_mm[nearest] < MIN_BORDER_MM:
+        return None
     return plaque_on_wall(
         center,
         rng,
-        wall_radius_mm=wall_mm,
-        angle_rad=angle,
+        wall_radius_mm=border_mm - PERICARDIUM_DEPTH_MM,
+        angle_rad=angle_rad,
         width_mm=float(rng.uniform(5, 25)) * size,
         height_mm=float(rng.uniform(3, 15)),
         thickness_mm=float(rng.uniform(0.8, 2.5)),
         peak_hu=draw_peak_hu(rng),
     )
+
+
+def _mask_border_mm(traces: CardiacTraces, center_mm_zyx: Float64Array) -> Float64Array:
+    """Return the farthest distance within the heart's mask at equally spaced angles about a point; 0 where none."""
+    reach_mm = np.arange(0.0, 1.5 * float(traces.frame.half_mm_zyx[1:].max()), 1.0)
+    angle = np.arange(BORDER_ANGLES) * 2 * np.pi / BORDER_ANGLES
+    offset = np.stack([np.zeros(BORDER_ANGLES), np.sin(angle), np.cos(angle)], axis=1)
+    points = center_mm_zyx + reach_mm[None, :, None] * offset[:, None, :]
+    is_in = traces.surroundings.sample(traces.surroundings.inside_zyx, points, outside=0.0) > 0.5
+    return np.asarray(np.where(is_in, reach_mm, 0.0).max(axis=1))
 
 
 def _bronchus(points_mm_zyx: Float64Array, rng: np.random.Generator) -> Plaque | None:
