@@ -136,7 +136,7 @@ def test_the_external_site_shares_neither_kernels_nor_population_with_training_s
     for site in TRAINING_SITES:
         assert not {kernel.name for kernel in site.kernels} & {kernel.name for kernel in external.kernels}
         assert site.scan_fov_mm > 0
-        assert (site.manufacturer, site.bmi_shift) != (external.manufacturer, external.bmi_shift)
+        assert site.manufacturer != external.manufacturer
     assert external.body_spread > 1
     assert external.arms_down_share > max(site.arms_down_share for site in TRAINING_SITES)
 

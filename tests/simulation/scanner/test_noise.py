@@ -9,7 +9,7 @@ import pytest
 
 from calcmap.core.volume import Float32Array
 from calcmap.simulation.scanner.axes import CtAxes
-from calcmap.simulation.scanner.noise import body_density, error_image, make_beam
+from calcmap.simulation.scanner.noise import body_density, error_image, make_beam, white_quanta
 from calcmap.simulation.scanner.sites import Acquisition
 
 MATRIX, PIXEL_MM = 160, 3.0
@@ -27,7 +27,7 @@ def _errors(acquisition: Acquisition, plane_yx: Float32Array, *, n: int = 4) -> 
     axes = CtAxes(z_mm=np.arange(0, 20, 5.0), y_mm=across, x_mm=across)
     beam = make_beam(np.random.default_rng(0), acquisition, axes=axes, canvas_y_mm=CANVAS_MM, canvas_x_mm=CANVAS_MM)
     density = body_density(plane_yx, beam)
-    streams = [[np.random.default_rng(10 * k + i) for i in (0, 1)] for k in range(n)]
+    streams = [[white_quanta(np.random.default_rng(10 * k + i), beam) for i in (0, 1)] for k in range(n)]
     return np.stack([error_image(density, beam, own=own, following=following) for own, following in streams])
 
 
@@ -71,6 +71,15 @@ def test_shoulders_streak_along_the_rows() -> None:
     across = float((errors[:, :-5] * errors[:, 5:]).mean() / errors.var())
     assert along > 0.15
     assert along > across + 0.15
+
+
+def test_starved_rays_are_smoothed_so_that_noise_grows_less_than_they_starve() -> None:
+    stout = _ellipse(180, 160)
+
+    some, few = (_middle_sd(_errors(replace(QUIET, mas=mas), stout)) for mas in (40.0, 10.0))
+
+    # four times fewer quanta would give more than twice the noise, electronic noise included
+    assert 1.0 < few / some < 1.9
 
 
 def test_hardening_darkens_the_band_between_dense_bones() -> None:

@@ -25,7 +25,14 @@ from calcmap.simulation.scanner.motion import (
     heart_motion,
     seen_heart,
 )
-from calcmap.simulation.scanner.noise import Beam, added_density, body_density, error_image, make_beam
+from calcmap.simulation.scanner.noise import (
+    Beam,
+    added_density,
+    body_density,
+    error_image,
+    make_beam,
+    white_quanta,
+)
 from calcmap.simulation.scanner.optics import (
     PointSpread,
     gaussian_profile,
@@ -43,6 +50,8 @@ HIGHEST_HU = 3071
 DENSE_FROM_HU = 100.0
 """Above this, bone mineral or contrast raises HU and follows the tube voltage."""
 N_THREADS = 2
+SLICES_A_TASK = 5
+"""Slices that one thread makes in a row: they share the random numbers of their common quanta."""
 CONE_BLUR = 0.08
 """Growth of a flat panel's slice thickness per mm from its middle plane: rays there are oblique (our choice)."""
 
@@ -142,10 +151,13 @@ def take_picture(
         ct = np.empty(setup.added_zyx.shape, dtype=np.int16)
         tissue, heart = np.empty_like(ct), np.empty(ct.shape, dtype=np.bool_)
 
-        def finish(k: int) -> None:
-            ct[k], tissue[k], heart[k] = _slice(setup, k)
+        def finish(first: int) -> None:
+            quanta = _quanta(setup, first)
+            for k in range(first, min(first + SLICES_A_TASK, len(ct))):
+                own, quanta = quanta, _quanta(setup, k + 1)
+                ct[k], tissue[k], heart[k] = _slice(setup, k, own=own, following=quanta)
 
-        list(pool.map(finish, range(len(ct))))
+        list(pool.map(finish, range(0, len(ct), SLICES_A_TASK)))
     _pad(ct, axes=axes, acquisition=acquisition)
     return Picture(ct, heart, tissue, added)
 
@@ -240,7 +252,13 @@ def _thickness_mm(acquisition: Acquisition, axes: CtAxes, z_mm: float) -> float:
     return float(np.hypot(acquisition.thickness_mm, CONE_BLUR * abs(z_mm - middle)))
 
 
-def _slice(setup: _Setup, k: int) -> tuple[Int16Array, Int16Array, BoolArray]:
+def _quanta(setup: _Setup, k: int) -> Float32Array:
+    return white_quanta(np.random.default_rng(int(setup.seeds[k])), setup.beam)
+
+
+def _slice(
+    setup: _Setup, k: int, *, own: Float32Array, following: Float32Array
+) -> tuple[Int16Array, Int16Array, BoolArray]:
     """Return one slice's CT, its HU without calcium and noise, and its heart."""
     plane, share = _tissue_planes(setup, k)
     tissue = _sampled(setup, plane)
@@ -251,7 +269,6 @@ def _slice(setup: _Setup, k: int) -> tuple[Int16Array, Int16Array, BoolArray]:
     if setup.added_zyx[k].any():
         density += added_density(setup.added_zyx[k], setup.beam)
         hu = tissue + setup.added_zyx[k]
-    own, following = (np.random.default_rng(int(seed)) for seed in setup.seeds[k : k + 2])
     hu = hu + error_image(density, setup.beam, own=own, following=following)
     return to_hounsfield(hu), to_hounsfield(tissue), heart
 

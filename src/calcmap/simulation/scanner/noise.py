@@ -23,7 +23,8 @@ BODY_PIXELS = 256
 BODY_PIXEL_MM = 2.75
 """The grid that is projected: 704 mm wide, so that no arm is cut off."""
 N_BODY_VIEWS = 160
-N_VIEWS = 320
+N_VIEWS = 480
+"""Over half a turn, a multiple of `N_BODY_VIEWS`; with fewer, single views show as straight lines beside the body."""
 COUNTS_PER_MAS_MM2 = 1.0e6
 """Noise-equivalent quanta of a rotation per mAs and mm2 at the isocentre, 120 kVp, without attenuation (our choice: the
 noise of FACTS 8.4 comes out; a tube's fluence there is some times larger)."""
@@ -38,6 +39,12 @@ BOWTIE_SHARE, BOWTIE_RADIUS_MM = 0.6, 160.0
 MODULATION_PATH_MM = 240.0
 """Widest water path of the reference patient for tube current modulation."""
 HIGHEST_MODULATION = 4.0
+ADAPTED_FROM, ADAPTED_FULLY = 0.035, 0.12
+"""Relative noise of a ray from which scanners smooth it, and at which the smoothed reading replaces it. Adaptive
+filtering after Hsieh (Med Phys 1998;25:2139) and Kachelriess (Med Phys 2001;28:475); these limits are our choice."""
+ADAPTED_WIDTH_MM = 3.0
+"""Width on the detector over which a starved ray is smoothed; along the views it is `ADAPTED_VIEWS` (our choice)."""
+ADAPTED_VIEWS = 3
 DENSE_FROM_HU = 130.0
 METAL_FROM_HU = 1800.0
 METAL_WEIGHT = 3.0
@@ -122,9 +129,12 @@ def added_density(added_hu_yx: Float32Array, beam: Beam) -> Float32Array:
     return density * np.float32(1e-3)
 
 
-def error_image(
-    density_yx: Float32Array, beam: Beam, *, own: np.random.Generator, following: np.random.Generator
-) -> Float32Array:
+def white_quanta(rng: np.random.Generator, beam: Beam) -> Float32Array:
+    """Return one slice's own counting noise, normal with SD 1, shape (views, bins)."""
+    return rng.standard_normal((N_VIEWS, beam.image.padded), dtype=np.float32)
+
+
+def error_image(density_yx: Float32Array, beam: Beam, *, own: Float32Array, following: Float32Array) -> Float32Array:
     """Return what noise and artefacts add to one slice, HU, shape (matrix, matrix).
 
     Parameters
@@ -133,8 +143,8 @@ def error_image(
         Attenuation relative to water of what the rays cross, see `body_density`.
     beam : Beam
         Of the scan.
-    own, following : Generator
-        Random numbers of this slice and of the next: neighbours share some quanta.
+    own, following : ndarray of float32, shape (views, bins)
+        `white_quanta` of this slice and of the next: neighbours share some.
 
     Returns
     -------
@@ -147,9 +157,8 @@ def error_image(
     path_fine, error_fine = _on_detector(path, beam), _on_detector(error_mm, beam)
     error_fine += beam.gain_mm
     error_fine *= _fade(beam.image.padded)
-    random = own.standard_normal(path_fine.shape, dtype=np.float32)
     share = np.float32(beam.neighbour_share)
-    random += share * following.standard_normal(path_fine.shape, dtype=np.float32)
+    random = own + share * following
     random /= np.hypot(np.float32(1), share)
     counts = beam.open_counts * _tube_current(path_fine, beam)[:, None] * np.exp(-path_fine)
     error_fine += _noise_mm(counts, random, beam)
@@ -270,8 +279,24 @@ def _tube_current(path: Float32Array, beam: Beam) -> Float32Array:
 def _noise_mm(counts: Float32Array, random: Float32Array, beam: Beam) -> Float32Array:
     """Return the error of the line integral from counting, as water path; starved views are biased and heavy-tailed."""
     relative = np.sqrt(counts + np.float32(ELECTRONIC_COUNTS**2)) / counts
-    measured = np.maximum(1 + relative * random, np.float32(FEWEST_COUNTS) / counts)
+    deviation, relative = _adapted(relative * random, relative, pixel_mm=beam.acquisition.pixel_mm)
+    measured = np.maximum(1 + deviation, np.float32(FEWEST_COUNTS) / counts)
     # the logarithm's mean shift is known to the scanner and taken out as long as it is small
     bias = np.minimum(0.5 * relative**2, np.float32(0.05))
     noise: Float32Array = (-np.log(measured) - bias) / np.float32(beam.attenuation_per_mm)
     return noise
+
+
+def _adapted(deviation: Float32Array, relative: Float32Array, *, pixel_mm: float) -> tuple[Float32Array, Float32Array]:
+    """Return readings' relative deviations and their SD after the scanner has smoothed its noisiest rays.
+
+    Only noise is smoothed here: what the filter does to sharpness is a fraction of what starved rays hide.
+    """
+    share = np.clip((relative - ADAPTED_FROM) / np.float32(ADAPTED_FULLY - ADAPTED_FROM), 0, 1)
+    if not share.any():
+        return deviation, relative
+    n_bins = 2 * max(1, round(0.5 * ADAPTED_WIDTH_MM / pixel_mm)) + 1
+    smooth = ndimage.uniform_filter1d(deviation, n_bins, axis=1, mode="nearest")
+    smooth = ndimage.uniform_filter1d(smooth, ADAPTED_VIEWS, axis=0, mode="nearest")
+    left = np.sqrt((1 - share) ** 2 + share * (2 - share) / np.float32(n_bins * ADAPTED_VIEWS))
+    return deviation + share * (smooth - deviation), relative * left

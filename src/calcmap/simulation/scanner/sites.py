@@ -97,8 +97,6 @@ class Site:
     body_spread: float = 1.0
     """Spread of bodies relative to the population's."""
     arms_down_share: float = 0.08
-    bmi_shift: float = 0.0
-    """Added to the body mass index."""
 
 
 @dataclass(frozen=True)
@@ -247,8 +245,8 @@ PET_CT = Site(
     pixel_mm=(0.9766, 1.3672),
     increment_mm=(3.27, 4.0, 3.75, 3.0),
     thickness_factor=(1.0, 1.15, 1.25),
-    kernels=(Kernel("STANDARD", (0.60, 0.80), weight=2.0), Kernel("B19f", (0.85, 1.1)), Kernel("B30f", (0.60, 0.72))),
-    mas=(8.0, 40.0),
+    kernels=(Kernel("STANDARD", (0.66, 0.82), weight=2.0), Kernel("B19f", (0.85, 1.1)), Kernel("B30f", (0.66, 0.78))),
+    mas=(12.0, 40.0),
     rotation_s=(0.5, 0.8),
     window_turns=(0.5, 1.0),
     table_mm_s=(20.0, 45.0),
@@ -292,7 +290,7 @@ EXTERNAL = Site(
     pixel_mm=(0.78, 0.84),
     increment_mm=(4.0, 2.0),
     thickness_factor=(1.0, 1.5),
-    kernels=(Kernel("FC08", (0.50, 0.60), edge=0.10), Kernel("FC03", (0.78, 0.90))),
+    kernels=(Kernel("FC08", (0.50, 0.60), edge=0.10), Kernel("FC03", (0.68, 0.80))),
     mas=(10.0, 18.0),
     rotation_s=(0.45, 0.55),
     window_turns=(0.5, 1.0),
@@ -311,7 +309,6 @@ EXTERNAL = Site(
     noncoronary_factor=1.25,
     body_spread=1.3,
     arms_down_share=0.22,
-    bmi_shift=1.8,
 )
 """Differs from every training site: matrix of about 0.8 mm pixels, kernels, modulation, reach, heavier people."""
 TRAINING_SITES = (GE_NMCT, SIEMENS_SYMBIA, PHILIPS, XCT_FLAT_PANEL, PET_CT, CHEST_LOW_DOSE)
