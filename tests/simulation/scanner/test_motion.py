@@ -81,6 +81,22 @@ def test_breathing_shifts_neighbouring_slices_and_a_hold_does_not(acquisition: A
     assert np.ptp(held.breath_mm_zy) == 0
 
 
+def test_overlapping_slices_share_moments_so_that_neighbours_differ_less(acquisition: Acquisition) -> None:
+    slow = replace(acquisition, increment_mm=5.0, table_mm_s=25.0, breath_mm=8.0)
+
+    def steps(thickness_mm: float) -> tuple[float, float]:
+        times = draw_view_times(
+            np.random.default_rng(8), z_mm=Z_MM, acquisition=replace(slow, thickness_mm=thickness_mm)
+        )
+        beat, breath = times.inward.mean(axis=(1, 2)), times.breath_mm_zy[..., 0].mean(axis=(1, 2))
+        return float(np.abs(np.diff(beat)).mean()), float(np.abs(np.diff(breath)).mean())
+
+    thin, thick = steps(0.5), steps(10.0)
+
+    assert thick[0] < 0.75 * thin[0]
+    assert thick[1] < thin[1]
+
+
 def test_the_base_moves_to_the_apex_and_the_apex_rests() -> None:
     base, apex = np.array([[-30.0, -10.0, 25.0]]), np.array([[60.0, -45.0, -55.0]])
 

@@ -33,6 +33,8 @@ LONG_AXIS = np.array([0.70, -0.52, -0.49])
 VENTRICLE_CENTER_MM = np.array([10.0, -5.0, -14.0])
 APEX_TO_BASE_MM = 80.0
 GATED_PHASE = 0.71
+PASSING = (np.arange(5) + 0.5) / 5 - 0.5
+"""Moments of a slice's passage through the beam, over the passage's duration."""
 EDGE_SD_MM = 5.0
 """Width over which motion fades outside the heart."""
 PAD_MM = 24.0
@@ -84,11 +86,24 @@ def draw_view_times(rng: np.random.Generator, *, z_mm: Float64Array, acquisition
     middle = np.zeros(len(z_mm)) if acquisition.is_flat_panel else (z_mm - z_mm[0]) / acquisition.table_mm_s
     middle = middle * rng.choice([-1.0, 1.0])
     time_s = middle[:, None, None] + moments
+    passing_s = PASSING * _passage_s(acquisition)
     start_rad = (2 * np.pi * (middle + start) / acquisition.rotation_s + rng.uniform(0, np.pi)) % np.pi
-    phase = _gated_phase(time_s * acquisition.heart_rate_bpm / 60 + rng.uniform(), acquisition)
-    inward, sideways = (np.interp(phase % 1, BEAT_PHASES, curve) for curve in (BEAT_INWARD, BEAT_SIDEWAYS))
-    return ViewTimes(start_rad, inward, sideways, _breath_mm_zy(rng, time_s, acquisition),
-                     beat_amplitude_mm(acquisition))  # fmt: skip
+    per_s = acquisition.heart_rate_bpm / 60
+    phase = _gated_phase(time_s * per_s + rng.uniform(), acquisition)[..., None] + passing_s * per_s
+    inward, sideways = (np.interp(phase % 1, BEAT_PHASES, curve).mean(-1) for curve in (BEAT_INWARD, BEAT_SIDEWAYS))
+    breath = _breath_mm_zy(rng, time_s[..., None] + passing_s, acquisition)
+    return ViewTimes(start_rad, inward, sideways, breath, beat_amplitude_mm(acquisition))
+
+
+def _passage_s(acquisition: Acquisition) -> float:
+    """Return how long the table takes through one slice; 0 where it stands still.
+
+    A helical slice is put together from detector rows that cross its thickness one after the other, so each of its
+    views is a mean over this time, and slices that overlap share part of it. Means of positions stand for it.
+    """
+    if acquisition.is_flat_panel or acquisition.is_gated:
+        return 0.0
+    return acquisition.thickness_mm / acquisition.table_mm_s
 
 
 def _moments_s(acquisition: Acquisition) -> tuple[Float64Array, float]:
@@ -126,10 +141,13 @@ def _gated_phase(phase: Float64Array, acquisition: Acquisition) -> Float64Array:
 
 
 def _breath_mm_zy(rng: np.random.Generator, time_s: Float64Array, acquisition: Acquisition) -> Float64Array:
-    """Return the shift of the inside of the body; most of a breath is spent near its end."""
+    """Return the shift of the inside of the body, a mean over the times' last axis, shape (slices, turns, views, 2).
+
+    Most of a breath is spent near its end.
+    """
     if acquisition.breath_mm <= 0:
-        return np.zeros((*time_s.shape, 2))
-    cycle = np.sin(np.pi * (time_s / acquisition.breath_s + rng.uniform())) ** 4
+        return np.zeros((*time_s.shape[:-1], 2))
+    cycle = (np.sin(np.pi * (time_s / acquisition.breath_s + rng.uniform())) ** 4).mean(axis=-1)
     down = -acquisition.breath_mm * (cycle - cycle.mean())
     return np.stack([down, BREATH_DEPTH_SHARE * down], axis=-1)
 
