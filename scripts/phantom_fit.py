@@ -2,7 +2,8 @@
 
     python scripts/phantom_fit.py canon small [--start-spread 0.6]
 
-Only the 5 mm and 3 mm inserts enter. The parameters go into `calcmap.simulation.phantom.scanners` by hand.
+Only the 5 mm and 3 mm inserts enter; the factors of the phantom itself stay as they are. The parameters go into
+`calcmap.simulation.phantom.scanners` by hand.
 """
 
 from __future__ import annotations

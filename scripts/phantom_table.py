@@ -1,8 +1,9 @@
 """Scores of the simulated QRM phantom beside the published ones: the tables of docs/reference/phantom.md.
 
-    python scripts/phantom_table.py [--repeats 20] [--real ../shared/data/qrm_phantom]
+    python scripts/phantom_table.py [--repeats 100] [--page docs/reference/phantom.md] [--real FOLDER]
 
-With ``--real``, also a real Canon scan of the large phantom against the simulated one, by profile, noise and score.
+With ``--real`` (../shared/data/qrm_phantom), also a real Canon scan of the large phantom against the simulated one, by
+profile, noise and score. With ``--page``, each table replaces what stands between its markers on that page.
 """
 
 from __future__ import annotations
@@ -44,23 +45,34 @@ class Scores:
 
 
 def main() -> None:
-    """Print one table a scanner and size, a summary and, if asked, the comparison with the real scan."""
+    """Print or write one table a scanner and size, a summary and, if asked, the comparison with the real scan."""
     arguments = _parse()
-    for (vendor, size), published in PUBLISHED.items():
-        _print_scanner(vendor, size, published, _scores(vendor, size, arguments.repeats))
+    found = {at: _scores(*at, arguments.repeats) for at in PUBLISHED}
+    parts = {"TABLE": _summary(found) + [line for at in PUBLISHED for line in _scanner(*at, found[at])]}
     if arguments.real is not None:
-        _print_real(arguments.real, arguments.repeats)
+        parts["REAL"] = _real(arguments.real, found["canon", PhantomSize.LARGE])
+    for name, lines in parts.items():
+        text = "\n".join(lines).strip("\n") + "\n"
+        if arguments.page is None:
+            sys.stdout.write(text + "\n")
+        else:
+            _replace(arguments.page, name, text)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--page", type=Path)
     parser.add_argument("--real", type=Path)
     return parser.parse_args()
 
 
-def _print(line: str = "") -> None:
-    sys.stdout.write(line + "\n")
+def _replace(page: Path, name: str, text: str) -> None:
+    before, start, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->\n")
+    if not (start and end):
+        raise SystemExit(f"{page} has no markers of {name}")
+    page.write_text(before + start + text + end + after, encoding="utf-8")
 
 
 def _scores(vendor: str, size: PhantomSize, repeats: int) -> Scores:
@@ -83,47 +95,80 @@ def _of_one(phantom: SimulatedPhantom) -> list[tuple[float, float, float]]:
     return rows
 
 
-def _print_scanner(vendor: str, size: PhantomSize, published: PublishedScores, scores: Scores) -> None:
-    scanner = PHANTOM_SCANNERS[vendor]
-    protocol = scanner.protocol(size)
-    _print(f"\n### {vendor} ({scanner.model}), {size}")
-    _print(f"{scanner.increment_mm:g} mm slices, MTF 50 % at {protocol.mtf50_per_mm:.2f} / mm, {protocol}\n")
-    _print("| insert | published range | published mean | simulated mean | SD | lowest to highest | scans inside |")
-    _print("|---|---|---|---|---|---|---|")
-    for j, insert in enumerate(INSERTS):
+def _summary(found: dict[tuple[str, PhantomSize], Scores]) -> list[str]:
+    lines = [
+        "| scanner | size | point spread, mm (SD) | MTF 50 %, / mm | water HU | noise SD, HU | inserts inside |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    n_inside = 0
+    for (vendor, size), scores in found.items():
+        protocol = PHANTOM_SCANNERS[vendor].protocol(size)
+        inside = sum(_is_inside(PUBLISHED[vendor, size], scores))
+        n_inside += inside
+        lines.append(
+            f"| {vendor} | {size} | {protocol.psf_sigma_mm:.3g} | {protocol.mtf50_per_mm:.2f} | "
+            f"{protocol.water_hu:g} | {protocol.noise_sd_hu:g} | {inside} of {len(INSERTS)} |"
+        )
+    n_scans = len(next(iter(found.values())).agatston)
+    return [
+        f"Means of {n_scans} simulated scans: {n_inside} of {len(found) * len(INSERTS)} lie in the published range.",
+        "",
+        *lines,
+    ]
+
+
+def _is_inside(published: PublishedScores, scores: Scores) -> list[bool]:
+    """Tell of each insert whether its mean, to the published digit, lies in the published range."""
+    return [
+        published.holds(insert.name, round(float(mean), 1))
+        for insert, mean in zip(INSERTS, scores.agatston.mean(axis=0), strict=True)
+    ]
+
+
+def _scanner(vendor: str, size: PhantomSize, scores: Scores) -> list[str]:
+    scanner, published = PHANTOM_SCANNERS[vendor], PUBLISHED[vendor, size]
+    lines = [
+        f"\n### {vendor} ({scanner.model}), {size}\n",
+        "| insert | published range | published mean | simulated mean | SD | lowest to highest | scans inside |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for j, (insert, is_inside) in enumerate(zip(INSERTS, _is_inside(published, scores), strict=True)):
         own, low, high = scores.agatston[:, j], published.low[j], published.high[j]
-        mark = "" if low <= own.mean() <= high else " **outside**"
-        inside = np.mean((own >= low) & (own <= high))
-        _print(f"| {insert.name} | {low:.1f} to {high:.1f} | {published.mean[j]:.1f} | {own.mean():.1f}{mark} | "
-               f"{own.std(ddof=1):.1f} | {own.min():.1f} to {own.max():.1f} | {inside:.0%} |")  # fmt: skip
+        share = np.mean((own >= low) & (own <= high))
+        mark = "" if is_inside else " **outside**"
+        lines.append(
+            f"| {insert.name} | {low:.1f} to {high:.1f} | {published.mean[j]:.1f} | {own.mean():.1f}{mark} | "
+            f"{own.std(ddof=1):.1f} | {own.min():.1f} to {own.max():.1f} | {share:.0%} |"
+        )
     total, mass = scores.agatston.sum(axis=1), scores.mass_mg.sum(axis=1)
-    _print(f"| total | | {published.total_mean:.0f} (SD {published.total_sd:.0f}) | {total.mean():.0f} | "
-           f"{total.std(ddof=1):.0f} | {total.min():.0f} to {total.max():.0f} | |")  # fmt: skip
-    _print(f"| total mass, mg | | {published.total_mass_mg:.0f} | {mass.mean():.0f} | {mass.std(ddof=1):.1f} | | |")
+    lines += [
+        f"| total | | {published.total_mean:.0f} (SD {published.total_sd:.0f}) | {total.mean():.0f} | "
+        f"{total.std(ddof=1):.0f} | {total.min():.0f} to {total.max():.0f} | |",
+        f"| total mass, mg | | {published.total_mass_mg:.0f} | {mass.mean():.0f} | {mass.std(ddof=1):.1f} | | |",
+    ]
+    return lines
 
 
-def _print_real(folder: Path, repeats: int) -> None:
+def _real(folder: Path, scores: Scores) -> list[str]:
     volume = read_single_ct(folder / "dicom", content=Content.ANYTHING).volume
-    scores = _scores("canon", PhantomSize.LARGE, repeats)
-    _print("\n### One real scan (canon, large) and the simulated ones: mean, lowest to highest")
     with (folder / "published.csv").open(newline="") as table:
         published = {row["insert"]: row for row in csv.DictReader(table)}
-    _print("| insert | Agatston | simulated | volume mm3 | simulated | mass mg | simulated |")
-    _print("|---|---|---|---|---|---|---|")
+    lines = [
+        "| insert | Agatston | simulated | volume mm3 | simulated | mass mg | simulated |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for j, insert in enumerate(INSERTS):
         row = published[insert.name]
         cells = [f"{float(row[key]):.1f} | {own[:, j].mean():.1f}, {own[:, j].min():.1f} to {own[:, j].max():.1f}"
                  for key, own in (("agatston", scores.agatston), ("volume_mm3", scores.volume_mm3),
                                   ("mass_mg", scores.mass_mg))]  # fmt: skip
-        _print(f"| {insert.name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {insert.name} | " + " | ".join(cells) + " |")
     simulated = simulate_phantom(seed=FIRST_SEED, scanner=CANON, size=PhantomSize.LARGE)
-    _print_noise(volume, simulated.volume)
-    _print_profiles(volume, published)
+    return lines + _noise(volume, simulated.volume) + _profiles(volume, published)
 
 
-def _print_noise(real: Volume, simulated: Volume) -> None:
-    _print("\n| heart insert | mean HU | SD | noise mean frequency / mm |")
-    _print("|---|---|---|---|")
+def _noise(real: Volume, simulated: Volume) -> list[str]:
+    lines = ["\n| heart insert | mean HU | SD | noise mean frequency / mm |", "|---|---|---|---|"]
     middle = (simulated.ct_hu_zyx.shape[1] - 1) / 2
     plain = np.flatnonzero(np.abs(_heights(simulated) + 15) < 10)
     for name, volume, (row, column), slices in (
@@ -135,7 +180,8 @@ def _print_noise(real: Volume, simulated: Volume) -> None:
         values = box.astype(np.float64)
         noise = (values[1:] - values[:-1]) / np.sqrt(2)
         frequency = _mean_frequency(noise, volume.spacing_mm_zyx[1])
-        _print(f"| {name} | {values.mean():.1f} | {noise.std():.1f} | {frequency:.3f} |")
+        lines.append(f"| {name} | {values.mean():.1f} | {noise.std():.1f} | {frequency:.3f} |")
+    return lines
 
 
 def _mean_frequency(noise_zyx: Float64Array, pixel_mm: float) -> float:
@@ -155,20 +201,25 @@ def _heights(volume: Volume) -> Float64Array:
     return heights
 
 
-def _print_profiles(real: Volume, published: dict[str, dict[str, str]]) -> None:
-    """Print mean HU by distance from the middle of the large inserts, in the slice where they are brightest."""
+def _profiles(real: Volume, published: dict[str, dict[str, str]]) -> list[str]:
+    """Return a table of mean HU by distance from the middle of the larger inserts, in their brightest slice."""
     edges = np.arange(0, PROFILE_REACH_MM, PROFILE_STEP_MM)
-    _print("\n| profile, mm | " + " | ".join(f"{edge + PROFILE_STEP_MM / 2:.2f}" for edge in edges) + " |")
-    _print("|---|" + "---|" * len(edges))
+    lines = [
+        "\n| mean HU at mm from the middle | "
+        + " | ".join(f"{edge + PROFILE_STEP_MM / 2:.2f}" for edge in edges)
+        + " |",
+        "|---|" + "---|" * len(edges),
+    ]
     noiseless = _noiseless_canon()
     for k, insert in enumerate(INSERTS[:6]):
         row, column = float(published[insert.name]["row"]), float(published[insert.name]["column"])
-        _print(f"| {insert.name} real | " + " | ".join(_profile(real, (row, column))) + " |")
+        lines.append(f"| {insert.name} real | " + " | ".join(_profile(real, (row, column))) + " |")
         x, y, _ = noiseless.inserts[k].center_mm
         x0, y0, _ = noiseless.volume.grid.lps_mm((0, 0, 0))
         pixel = noiseless.volume.spacing_mm_zyx[1]
-        _print(f"| {insert.name} simulated | "
-               + " | ".join(_profile(noiseless.volume, ((y - y0) / pixel, (x - x0) / pixel))) + " |")  # fmt: skip
+        profile = _profile(noiseless.volume, ((y - y0) / pixel, (x - x0) / pixel))
+        lines.append(f"| {insert.name} simulated | " + " | ".join(profile) + " |")
+    return lines
 
 
 def _noiseless_canon() -> SimulatedPhantom:

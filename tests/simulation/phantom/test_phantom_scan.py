@@ -20,17 +20,11 @@ from calcmap.simulation.scanner.sites import Acquisition
 
 AROUND_INSERTS_MM = (-6.5, 6.5)
 MATRIX = 208
-N_REPEATS = 10
+N_REPEATS = 24
 N_VISIBLE = 6
 SMALLEST_INSERTS = slice(N_VISIBLE, None)
 RULE = get_profile("clinical")
-KNOWN_MISSES = {
-    ("canon", PhantomSize.SMALL): frozenset({"1mm_800"}),
-    ("canon", PhantomSize.LARGE): frozenset({"1mm_800"}),
-    ("ge", PhantomSize.SMALL): frozenset({"3mm_200"}),
-    ("ge", PhantomSize.LARGE): frozenset({"5mm_800"}),
-    ("philips", PhantomSize.LARGE): frozenset({"5mm_400"}),
-}
+KNOWN_MISSES = {("ge", PhantomSize.SMALL): frozenset({"3mm_200"})}
 """Inserts whose mean lies outside the published range, each named in docs/reference/phantom.md."""
 
 
@@ -50,8 +44,20 @@ def _scores(phantom: SimulatedPhantom) -> list[tuple[float, float]]:
 @lru_cache
 def _repeated(vendor: str, size: PhantomSize) -> Float64Array:
     """Return Agatston score and mass by repetition and insert, shape (repetitions, inserts, 2)."""
+    scanners = [_slices_at(k, vendor, size) for k in range(N_REPEATS)]
+    return np.array([_scores(_around_inserts(scanner, size, seed=k)) for k, scanner in enumerate(scanners)])
+
+
+def _slices_at(k: int, vendor: str, size: PhantomSize) -> PhantomScanner:
+    """Return a scanner whose slices lie in one of the equal parts of where they may lie: few scans, a steady mean."""
     scanner = PHANTOM_SCANNERS[vendor]
-    return np.array([_scores(_around_inserts(scanner, size, seed=seed)) for seed in range(N_REPEATS)])
+    protocol = scanner.protocol(size)
+    whole = protocol.alignment
+    part = whole.start_spread / N_REPEATS
+    alignment = replace(
+        whole, start_phase=whole.start_phase + (k + 0.5) * part - whole.start_spread / 2, start_spread=part
+    )
+    return replace(scanner, protocols=MappingProxyType({size: replace(protocol, alignment=alignment)}))
 
 
 def _still(**changes: float) -> PhantomScanner:
@@ -82,9 +88,9 @@ def test_the_mean_score_of_every_insert_but_the_known_misses_lies_in_the_publish
     assert outside <= KNOWN_MISSES.get((vendor, size), frozenset())
 
 
-def test_no_more_than_five_of_63_inserts_are_known_to_miss() -> None:
+def test_no_more_than_one_of_63_inserts_is_known_to_miss() -> None:
     assert len(PUBLISHED) * len(INSERTS) == 63
-    assert sum(len(names) for names in KNOWN_MISSES.values()) <= 5
+    assert sum(len(names) for names in KNOWN_MISSES.values()) <= 1
 
 
 @pytest.mark.parametrize(("vendor", "size"), PUBLISHED)
@@ -101,7 +107,7 @@ def test_the_total_score_and_mass_are_as_published(vendor: str, size: PhantomSiz
     published = PUBLISHED[vendor, size]
     agatston, mass = _repeated(vendor, size).sum(axis=1).mean(axis=0)
 
-    assert agatston == pytest.approx(published.total_mean, rel=0.1)
+    assert agatston == pytest.approx(published.total_mean, rel=0.06)
     assert mass == pytest.approx(published.total_mass_mg, rel=0.12)
 
 
