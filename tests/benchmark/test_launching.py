@@ -5,10 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from calcmap.benchmark import launching, memory
+from calcmap.benchmark import launching
 from calcmap.benchmark.launching import check_system, launch, launch_repeatedly
-from calcmap.benchmark.memory import peak_rss_mb, to_mb
+from calcmap.core import memory
 from calcmap.core.errors import ConfigError, JobError
+from calcmap.core.memory import peak_rss_mb, to_mb
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 HELD_MB = 300

@@ -12,7 +12,7 @@ from calcmap.core.errors import ConfigError  # noqa: E402
 from calcmap.segmentation.calcium_input import calcium_network_input, heart_frame  # noqa: E402
 from calcmap.segmentation.heart_grid import heart_network_input  # noqa: E402
 from calcmap.training.config import Task  # noqa: E402
-from calcmap.training.crops import Crop, calcium_crop, calcium_loss_mask, draw_cases, heart_crop  # noqa: E402
+from calcmap.training.crops import Crop, _shifted, calcium_crop, calcium_loss_mask, draw_cases, heart_crop  # noqa: E402
 from calcmap.training.loop import draw_crops, training_loss  # noqa: E402
 from calcmap.training.samples import (  # noqa: E402
     IGNORED,
@@ -109,8 +109,20 @@ def test_a_calcium_crop_without_changes_is_what_is_served(calcium_sample: Calciu
     heart = calcium_sample.heart_zyx
     served = calcium_network_input(calcium_sample.ct_hu_zyx, heart, heart_frame(heart))
     np.testing.assert_allclose(crop.input_schw[:, :, :23, :25].numpy(), served, atol=1e-6)
-    assert not crop.input_schw[:, :, 23:].any()
+    assert torch.equal(
+        crop.input_schw[:, :, 23:], crop.input_schw[:, :, 22:23].expand(-1, -1, 3, -1)
+    )  # as serving pads
     assert not crop.mask_shw[:, 23:].any()
+    assert not crop.target_schw[:, :, 23:].any()
+
+
+def test_a_moved_heart_leaves_the_box_and_does_not_come_back_on_the_other_side() -> None:
+    heart = np.zeros((2, 6, 6), dtype=np.bool_)
+    heart[1, 4:, 1:3] = True
+    moved = _shifted(heart, [0, 1, -2])
+    expected = np.zeros_like(heart)
+    expected[1, 5, 0] = True
+    np.testing.assert_array_equal(moved, expected)
 
 
 def test_most_calcium_crops_hold_calcium(calcium_sample: CalciumSample) -> None:

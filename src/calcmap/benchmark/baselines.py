@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calcmap.benchmark.memory import peak_rss_mb
+from calcmap.core.memory import peak_rss_mb
 from calcmap.benchmark.orders import Measurement, NetworkRun, WorkOrder
 from calcmap.benchmark.passes import read_volume
 from calcmap.benchmark.timing import Cost, cost_of

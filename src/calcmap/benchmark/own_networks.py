@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnxruntime
 
-from calcmap.benchmark.memory import peak_rss_mb
+from calcmap.core.memory import peak_rss_mb
 from calcmap.benchmark.orders import NetworkRun, WorkOrder
 from calcmap.benchmark.passes import read_volume
 from calcmap.benchmark.timing import cost_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from calcmap.benchmark.memory import peak_rss_mb
+from calcmap.core.memory import peak_rss_mb
 from calcmap.benchmark.orders import WarmRun, WorkOrder
 from calcmap.core.errors import InputError, NoScorableSeriesError
 from calcmap.core.result import StudyResult

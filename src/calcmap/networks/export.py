@@ -14,14 +14,14 @@ import onnxruntime
 import torch
 
 from calcmap.core.errors import ModelError, OutputError
-from calcmap.networks.calcmap_net import CalcMapNet
+from calcmap.networks.windows import StackNet
 
 PARITY_TOLERANCE = 1e-3
 """Largest difference of a logit between torch and ONNX Runtime (float32 sums in another order; our choice)."""
 INPUT_NAME, OUTPUT_NAME = "slices", "logits"
 
 
-def export_onnx(network: CalcMapNet, path: Path, *, metadata: dict[str, str]) -> None:
+def export_onnx(network: StackNet, path: Path, *, metadata: dict[str, str]) -> None:
     """Write a network as one ONNX file with metadata, after checking it against torch.
 
     The number of slices, rows and columns stays open; rows and columns are multiples of ``network.config.stride``. The
@@ -29,7 +29,7 @@ def export_onnx(network: CalcMapNet, path: Path, *, metadata: dict[str, str]) ->
 
     Parameters
     ----------
-    network : CalcMapNet
+    network : StackNet
         Trained network; left in evaluation mode.
     path : Path
         The file to write; its folder is made when absent.
@@ -57,7 +57,7 @@ def export_onnx(network: CalcMapNet, path: Path, *, metadata: dict[str, str]) ->
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _to_onnx(network: CalcMapNet) -> onnx.ModelProto:
+def _to_onnx(network: StackNet) -> onnx.ModelProto:
     dimension = torch.export.Dim
     with _quiet_exporter():
         program = torch.onnx.export(
@@ -88,14 +88,14 @@ def _quiet_exporter() -> Iterator[None]:
             exporter_log.setLevel(level)
 
 
-def _example(network: CalcMapNet, *, n_slices: int, n_strides: int) -> torch.Tensor:
+def _example(network: StackNet, *, n_slices: int, n_strides: int) -> torch.Tensor:
     """Return seeded noise of a size that the network takes."""
     side = n_strides * network.config.stride
     generator = torch.Generator().manual_seed(0)
     return torch.randn(n_slices, network.config.in_channels, side, side, generator=generator)
 
 
-def _check_parity(network: CalcMapNet, content: bytes) -> None:
+def _check_parity(network: StackNet, content: bytes) -> None:
     """Raise unless torch and ONNX Runtime agree at sizes other than the exported one too."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for n_slices, n_strides in ((3, 2), (1, 1), (4, 3)):

@@ -17,14 +17,53 @@ class Task(StrEnum):
     CALCIUM = "calcium"
 
 
+class NetworkKind(StrEnum):
+    """Which network is trained; the recipe is the same for all."""
+
+    CALCMAP = "calcmap"
+    """Our own, `calcmap.networks.calcmap_net`."""
+    CLSTM = "clstm"
+    """The published layout, `calcmap.networks.clstm`."""
+    UNET = "unet"
+    """The paper's comparator, `calcmap.networks.unet`."""
+
+
+class Device(StrEnum):
+    """What trains."""
+
+    AUTO = "auto"
+    """The GPU if torch sees one, else the CPU."""
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Size of the network; what each field means and may be stands in `calcmap.networks.calcmap_net`."""
+    """Which network, and its size.
 
+    Parameters
+    ----------
+    kind : NetworkKind
+        ``"calcmap"``, ``"clstm"`` or ``"unet"``.
+    level_channels, lstm_level, lstm_channels, reach
+        Of ``calcmap`` alone; what each means and may be stands in `calcmap.networks.calcmap_net`.
+    base_channels : int
+        Of ``unet`` alone: channels at full resolution. The published layout has one size.
+    """
+
+    kind: NetworkKind = NetworkKind.CALCMAP
     level_channels: tuple[int, ...] = (8, 16, 32, 48, 64)
     lstm_level: int = 2
     lstm_channels: int = 16
     reach: int = 1
+    base_channels: int = 32
+
+    @property
+    def stride(self) -> int:
+        """Crops are multiples of this."""
+        if self.kind is NetworkKind.CALCMAP:
+            return int(2 ** (len(self.level_channels) - 1))
+        return {NetworkKind.CLSTM: 8, NetworkKind.UNET: 16}[self.kind]
 
 
 @dataclass(frozen=True)
@@ -128,6 +167,10 @@ class TrainConfig:
         Share of groups held out for validation, split so that categories are alike; at most half of them are.
     threads : int
         Cores that torch uses. A resumed run is the same, bit for bit, only with the same number.
+    device : Device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    mixed_precision : bool
+        bfloat16 where it is safe, on a GPU; a CPU always computes in float32, since it is slower otherwise.
     network : NetworkSettings
         Size of the network.
     loss : LossSettings
@@ -161,6 +204,8 @@ class TrainConfig:
     validate_every: int = 200
     validation_share: float = 0.15
     threads: int = 2
+    device: Device = Device.AUTO
+    mixed_precision: bool = True
     network: NetworkSettings = field(default_factory=NetworkSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
@@ -171,7 +216,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         complaints = []
-        stride = 2 ** (len(self.network.level_channels) - 1)
+        stride = self.network.stride
         if self.crop_px % stride:
             complaints.append(f"crop_px is {self.crop_px}, expected a multiple of {stride}")
         if self.task is Task.HEART and self.crop_px != self.heart_grid.size_px:

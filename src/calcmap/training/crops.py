@@ -99,7 +99,7 @@ def calcium_crop(sample: CalciumSample, config: TrainConfig, rng: np.random.Gene
     target = sample.target_zyx[box]
     mask = calcium_loss_mask(ct_hu, sample.heart_zyx[box], target, spacing_mm_zyx=sample.spacing_mm_zyx)
     return Crop(
-        input_schw=_pad(torch.from_numpy(channels), config.crop_px),
+        input_schw=_pad(torch.from_numpy(channels), config.crop_px, mode="replicate"),
         target_schw=_pad(_one_hot(target, config.n_classes), config.crop_px),
         mask_shw=_pad(torch.from_numpy(mask), config.crop_px),
     )
@@ -155,8 +155,17 @@ def _moved_heart(
     """Return the reference heart shifted by a few mm, and its frame."""
     shift = [round(rng.uniform(-vary.heart_shift_mm, vary.heart_shift_mm) / mm) for mm in sample.spacing_mm_zyx]
     frame = heart_frame(sample.heart_zyx)
-    moved = np.roll(sample.heart_zyx, shift, axis=(0, 1, 2))
+    moved = _shifted(sample.heart_zyx, shift)
     return moved, frame.seen_from((-shift[0], -shift[1], -shift[2]))
+
+
+def _shifted(mask_zyx: BoolArray, shift_zyx: list[int]) -> BoolArray:
+    """Return a mask moved by whole voxels; what leaves the box is gone, and nothing comes in."""
+    moved = np.zeros_like(mask_zyx)
+    to = tuple(slice(max(by, 0), n + min(by, 0)) for by, n in zip(shift_zyx, mask_zyx.shape, strict=True))
+    of = tuple(slice(max(-by, 0), n + min(-by, 0)) for by, n in zip(shift_zyx, mask_zyx.shape, strict=True))
+    moved[to] = mask_zyx[of]
+    return moved
 
 
 def _widened(
@@ -194,6 +203,6 @@ def _one_hot(target_zyx: UInt8Array, n_classes: int) -> Tensor:
     return functional.one_hot(target, n_classes).permute(0, 3, 1, 2).float()
 
 
-def _pad(values: Tensor, size_px: int) -> Tensor:
-    """Return the stack padded with zeros to ``size_px`` rows and columns."""
-    return functional.pad(values, (0, size_px - values.shape[-1], 0, size_px - values.shape[-2]))
+def _pad(values: Tensor, size_px: int, *, mode: str = "constant") -> Tensor:
+    """Return the stack padded to ``size_px`` rows and columns: with zeros, or as serving does with its border."""
+    return functional.pad(values, (0, size_px - values.shape[-1], 0, size_px - values.shape[-2]), mode=mode)

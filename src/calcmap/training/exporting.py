@@ -51,7 +51,7 @@ def export_run(run: Path, out: Path | None = None, *, use_last: bool = False) ->
         "task": config.task.value,
         "stride": str(network.config.stride),
         "heart_grid": json.dumps(asdict(config.heart_grid)),
-        "network": json.dumps(asdict(network.config)),
+        "network": json.dumps({**asdict(network.config), "reach": network.config.reach}),
         "parameters": str(count_parameters(network)),
         "step": str(content["progress"]["step"]),
         "validation_metric": f"{content['progress']['best_metric']:.6f}",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from calcmap.core.config import config_to_dict
 from calcmap.core.errors import ConfigError, JobError
 from calcmap.networks.calcmap_net import CalcMapNet, CalcMapNetConfig, count_parameters
+from calcmap.networks.windows import Comparator, StackNet, WindowedNet, WindowedNetConfig
 from calcmap.training.checkpoint import (
     BEST,
     LAST,
@@ -27,18 +28,20 @@ from calcmap.training.checkpoint import (
     load_network_weights,
     save_checkpoint,
 )
-from calcmap.training.config import TrainConfig
+from calcmap.training.config import NetworkKind, TrainConfig
 from calcmap.training.crops import Crop, calcium_crop, draw_cases, heart_crop
 from calcmap.training.losses import focal_loss, soft_dice_loss
 from calcmap.training.samples import CalciumSample, HeartSample, load_samples
+from calcmap.training.team import Team, autocast, joined_team, peak_memory_mb, share_gradients
 from calcmap.training.validation import validate
 
 logger = logging.getLogger(__name__)
 
 Sample = HeartSample | CalciumSample
 METRICS_FILE = "metrics.csv"
-METRICS_COLUMNS = ("step", "learning_rate", "train_loss", "validation_metric", "seconds")
-"""One row a validation; the loss is the mean since the row before, seconds count from the (re)start of the run."""
+METRICS_COLUMNS = ("step", "learning_rate", "train_loss", "validation_metric", "seconds", "peak_memory_mb")
+"""One row a validation; the loss is the mean since the row before, seconds and memory count from the (re)start of the
+run. Memory is the GPU's, or on a CPU the whole process's."""
 CASES_FILE = "cases.json"
 MAX_GRADIENT_NORM = 5.0
 """Gradients are scaled down to this norm, so that one odd crop cannot throw the weights far (our choice)."""
@@ -78,6 +81,9 @@ def train(
     Each step's crops are a pure function of the seed and the step, so a resumed run sees what an uninterrupted one
     would have seen and ends with the same weights, bit for bit, on the same machine and thread count.
 
+    Under ``torchrun`` each process takes its share of every step's crops, and the gradients are averaged; the number
+    of processes must divide ``crops``. The first process alone validates and writes.
+
     Parameters
     ----------
     folders : sequence of Path
@@ -104,33 +110,37 @@ def train(
         ``resume`` without a checkpoint, with other settings or with other cases; a run folder that already holds a run;
         or a loss that is no longer a number.
     ConfigError
-        No cases, or too few groups to hold some out.
+        No cases, too few groups to hold some out, no GPU where one is asked for, or crops that cannot be shared out.
     ModelError
         A checkpoint is damaged or of another network.
     """
-    network = build_network(config)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    # Before the samples are made, which takes minutes: a run that cannot begin or go on says so at once.
-    progress = _resume(run, network, optimizer, config) if resume else _begin(run, config)
-    samples = _without_groups(
-        load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache), config.exclude_groups
-    )
-    training, held_out = split_by_group(samples, share=config.validation_share, seed=config.seed)
-    _keep_cases(run, training, held_out)
-    logger.info(
-        "training %s: %d + %d cases, %d parameters, from step %d",
-        config.task,
-        len(training),
-        len(held_out),
-        count_parameters(network),
-        progress.step,
-    )
-    with _torch_threads(config.threads):
+    with joined_team(config.device) as team, _torch_threads(config.threads):
+        if config.crops % team.size:
+            raise ConfigError(f"crops is {config.crops}, expected a multiple of the {team.size} processes")
+        network = build_network(config).to(team.device)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        # Before the samples are made, which takes minutes: a run that cannot begin or go on says so at once.
+        progress = _resume(run, network, optimizer, config) if resume else _begin(run, config, team)
+        samples = _without_groups(
+            load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache), config.exclude_groups
+        )
+        training, held_out = split_by_group(samples, share=config.validation_share, seed=config.seed)
+        if team.is_first:
+            _keep_cases(run, training, held_out)
+        logger.info(
+            "training %s: %d + %d cases, %d parameters, from step %d, on %s",
+            config.task,
+            len(training),
+            len(held_out),
+            count_parameters(network),
+            progress.step,
+            team.device,
+        )
         return _fit(
-            training,
-            held_out,
+            (training, held_out),
             config,
             run=run,
+            team=team,
             network=network,
             optimizer=optimizer,
             progress=progress,
@@ -138,7 +148,7 @@ def train(
         )
 
 
-def build_network(config: TrainConfig) -> CalcMapNet:
+def build_network(config: TrainConfig) -> StackNet:
     """Return the network of a run with its seeded, or given, first weights; the global random state is left alone.
 
     Raises
@@ -148,20 +158,28 @@ def build_network(config: TrainConfig) -> CalcMapNet:
     JobError, ModelError
         ``init_from`` is not there, damaged, or of a network of another size.
     """
-    size = CalcMapNetConfig(
-        in_channels=config.in_channels,
-        n_classes=config.n_classes,
-        level_channels=config.network.level_channels,
-        lstm_level=config.network.lstm_level,
-        lstm_channels=config.network.lstm_channels,
-        reach=config.network.reach,
-    )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = CalcMapNet(size)
+        network = _new_network(config)
     if config.init_from is not None:
         load_network_weights(network, load_checkpoint(config.init_from), where=config.init_from)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _new_network(config: TrainConfig) -> StackNet:
+    own = config.network
+    if own.kind is not NetworkKind.CALCMAP:
+        kind = Comparator(own.kind.value)
+        return WindowedNet(WindowedNetConfig(kind, config.in_channels, config.n_classes, own.base_channels))
+    size = CalcMapNetConfig(
+        in_channels=config.in_channels,
+        n_classes=config.n_classes,
+        level_channels=own.level_channels,
+        lstm_level=own.lstm_level,
+        lstm_channels=own.lstm_channels,
+        reach=own.reach,
+    )
+    return CalcMapNet(size)
 
 
 def split_by_group(samples: Sequence[Sample], *, share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
@@ -198,25 +216,41 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
 
 def training_loss(network: nn.Module, crops: Sequence[Crop], config: TrainConfig) -> Tensor:
     """Return the mean loss of some crops; each stack of slices counts alike, however much of it is masked."""
-    weights = torch.tensor(config.loss.class_weights)
+    device = next(network.parameters()).device
+    weights = torch.tensor(config.loss.class_weights, device=device)
     losses = []
     for crop in crops:
-        logits = network(crop.input_schw.contiguous(memory_format=torch.channels_last))
-        loss = focal_loss(
-            logits, crop.target_schw, gamma=config.loss.focal_gamma, class_weights_c=weights, mask_sh=crop.mask_shw
-        )
+        target_schw, mask_shw = crop.target_schw.to(device), crop.mask_shw.to(device)
+        logits = network(crop.input_schw.to(device).contiguous(memory_format=torch.channels_last)).float()
+        loss = focal_loss(logits, target_schw, gamma=config.loss.focal_gamma, class_weights_c=weights, mask_sh=mask_shw)
         if config.loss.dice_weight > 0:
-            loss = loss + config.loss.dice_weight * soft_dice_loss(logits, crop.target_schw[:, 1])
+            loss = loss + config.loss.dice_weight * soft_dice_loss(logits, target_schw[:, 1])
         losses.append(loss)
     return torch.stack(losses).mean()
 
 
-def draw_crops(samples: Sequence[Sample], config: TrainConfig, *, step: int) -> list[Crop]:
-    """Return the crops of one step: the same for the same seed, step and samples."""
-    rng = np.random.default_rng([config.seed, 2, step])
+def draw_crops(
+    samples: Sequence[Sample], config: TrainConfig, *, step: int, share: tuple[int, int] = (0, 1)
+) -> list[Crop]:
+    """Return the crops of one step: the same for the same seed, step and samples, whoever of a team makes which.
+
+    Parameters
+    ----------
+    samples : sequence of HeartSample or of CalciumSample
+        To draw from.
+    config : TrainConfig
+        Seed, number and kind of crops.
+    step : int
+        From 0.
+    share : (int, int)
+        Number of the process and how many there are: it makes every n-th crop.
+    """
     facts = [sample.facts for sample in samples]
-    chosen = draw_cases(facts, config.crops, site_weights=config.site_weights, rng=rng)
-    return [_crop(samples[index], config, rng) for index in chosen]
+    cases = np.random.default_rng([config.seed, 2, step])
+    chosen = draw_cases(facts, config.crops, site_weights=config.site_weights, rng=cases)
+    rank, size = share
+    own = range(rank, config.crops, size)
+    return [_crop(samples[chosen[i]], config, np.random.default_rng([config.seed, 3, step, i])) for i in own]
 
 
 def _crop(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Crop:
@@ -224,27 +258,32 @@ def _crop(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Crop
 
 
 def _fit(
-    training: Sequence[Sample],
-    held_out: Sequence[Sample],
+    split: tuple[Sequence[Sample], Sequence[Sample]],
     config: TrainConfig,
     *,
     run: Path,
-    network: CalcMapNet,
+    team: Team,
+    network: StackNet,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     on_step: Callable[[StepReport], None],
 ) -> Progress:
+    training, held_out = split
     losses: list[float] = []
     started = time.perf_counter()
     for step in range(progress.step, config.steps):
-        loss = _train_step(network, optimizer, draw_crops(training, config, step=step), config, step=step)
+        crops = draw_crops(training, config, step=step, share=(team.rank, team.size))
+        loss = _train_step(network, optimizer, crops, config, step=step, team=team)
         losses.append(loss)
         metric = None
+        if not team.is_first:
+            continue
         if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
             metric = validate(network, held_out)
             seconds = time.perf_counter() - started
             # The row comes before the checkpoint: a row too many is dropped on resuming, a lost one could not be made.
-            _append_metrics(run, (step + 1, learning_rate_at(step, config), float(np.mean(losses)), metric, seconds))
+            mean_loss, rate = float(np.mean(losses)), learning_rate_at(step, config)
+            _append_metrics(run, (step + 1, rate, mean_loss, metric, seconds, peak_memory_mb(team)))
             progress = _keep(run, network, optimizer, config, progress=progress, step=step + 1, metric=metric)
             losses.clear()
         on_step(StepReport(step + 1, config.steps, loss, metric))
@@ -252,16 +291,24 @@ def _fit(
 
 
 def _train_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, crops: Sequence[Crop], config: TrainConfig, *, step: int
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    crops: Sequence[Crop],
+    config: TrainConfig,
+    *,
+    step: int,
+    team: Team,
 ) -> float:
     network.train()
     for group in optimizer.param_groups:
         group["lr"] = learning_rate_at(step, config)
     optimizer.zero_grad(set_to_none=True)
-    loss = training_loss(network, crops, config)
+    with autocast(team, mixed_precision=config.mixed_precision):
+        loss = training_loss(network, crops, config)
     if not torch.isfinite(loss):
         raise JobError(f"the loss of step {step + 1} is {loss.item()}; a smaller learning_rate may help")
     loss.backward()  # type: ignore[no-untyped-call]
+    share_gradients(network, team)
     torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm=MAX_GRADIENT_NORM)
     optimizer.step()
     return float(loss.detach())
@@ -316,7 +363,10 @@ def _keep_cases(run: Path, training: Sequence[Sample], held_out: Sequence[Sample
     path.write_text(json.dumps(cases, indent=1) + "\n", encoding="utf-8")
 
 
-def _begin(run: Path, config: TrainConfig) -> Progress:
+def _begin(run: Path, config: TrainConfig, team: Team) -> Progress:
+    begun = Progress(step=0, best_metric=-math.inf, best_step=0)
+    if not team.is_first:
+        return begun
     if (run / LAST).exists():
         raise JobError(f"{run} already holds a run; resume it or name another folder")
     run.mkdir(parents=True, exist_ok=True)
@@ -324,7 +374,7 @@ def _begin(run: Path, config: TrainConfig) -> Progress:
     (run / "config.json").write_text(json.dumps(config_to_dict(config), indent=1) + "\n", encoding="utf-8")
     with (run / METRICS_FILE).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(METRICS_COLUMNS)
-    return Progress(step=0, best_metric=-math.inf, best_step=0)
+    return begun
 
 
 def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig) -> Progress:
@@ -342,7 +392,7 @@ def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, con
     return progress
 
 
-def _append_metrics(run: Path, row: tuple[int, float, float, float, float]) -> None:
+def _append_metrics(run: Path, row: tuple[int, float, float, float, float, float]) -> None:
     with (run / METRICS_FILE).open("a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow([row[0], *(f"{value:.6g}" for value in row[1:])])
 

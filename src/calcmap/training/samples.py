@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -256,7 +257,8 @@ def _write_sample(path: Path, sample: HeartSample | CalciumSample) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, facts=np.array(json.dumps(asdict(sample.facts))), **arrays)  # type: ignore[arg-type]
     # A half-written file must never be taken for a sample: write aside, then rename.
-    part = path.with_suffix(".part")
+    # Its name is the process's own: those of a team may make the same sample at once.
+    part = path.with_suffix(f".{os.getpid()}.part")
     part.write_bytes(buffer.getvalue())
     part.rename(path)
 

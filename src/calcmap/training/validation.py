@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from calcmap.networks.calcmap_net import CalcMapNet
+from calcmap.networks.windows import StackNet
 from calcmap.segmentation.calcium_input import calcium_network_input, heart_frame
 from calcmap.segmentation.heart_grid import heart_network_input
 from calcmap.training.crops import calcium_loss_mask
 from calcmap.training.samples import CalciumSample, HeartSample
 
 
-def validate(network: CalcMapNet, samples: Sequence[HeartSample | CalciumSample]) -> float:
+def validate(network: StackNet, samples: Sequence[HeartSample | CalciumSample]) -> float:
     """Return how good a network is on held-out samples.
 
     Parameters
     ----------
-    network : CalcMapNet
+    network : StackNet
         Left in evaluation mode.
     samples : sequence of HeartSample or of CalciumSample
         All of one kind, at least one.
@@ -40,14 +40,14 @@ def validate(network: CalcMapNet, samples: Sequence[HeartSample | CalciumSample]
         return _mean_f1(np.asarray(counts))
 
 
-def _heart_dice(network: CalcMapNet, sample: HeartSample) -> float:
-    logits = network(torch.from_numpy(heart_network_input(sample.ct_hu_zyx.astype(np.float32))))
-    found = (logits[:, 1] > logits[:, 0]).numpy()
+def _heart_dice(network: StackNet, sample: HeartSample) -> float:
+    logits = network(torch.from_numpy(heart_network_input(sample.ct_hu_zyx.astype(np.float32))).to(_device(network)))
+    found = (logits[:, 1] > logits[:, 0]).cpu().numpy()
     truth = sample.heart_zyx >= 128
     return float(2.0 * (found & truth).sum() / max(1, found.sum() + truth.sum()))
 
 
-def _calcium_counts(network: CalcMapNet, sample: CalciumSample) -> np.ndarray:
+def _calcium_counts(network: StackNet, sample: CalciumSample) -> np.ndarray:
     """Return the 3 x 3 table of true and found class over a sample's n candidate voxels, over the root of n."""
     mask = calcium_loss_mask(
         sample.ct_hu_zyx, sample.heart_zyx, sample.target_zyx, spacing_mm_zyx=sample.spacing_mm_zyx
@@ -55,12 +55,17 @@ def _calcium_counts(network: CalcMapNet, sample: CalciumSample) -> np.ndarray:
     if not mask.any():
         return np.zeros((3, 3))
     channels = calcium_network_input(sample.ct_hu_zyx, sample.heart_zyx, heart_frame(sample.heart_zyx))
-    found = network(_pad_to_stride(torch.from_numpy(channels), network.config.stride)).argmax(dim=1).numpy()
+    slices_schw = _pad_to_stride(torch.from_numpy(channels), network.config.stride).to(_device(network))
+    found = network(slices_schw).argmax(dim=1).cpu().numpy()
     n_rows, n_columns = sample.ct_hu_zyx.shape[1:]
     inside = mask > 0
     pairs = 3 * sample.target_zyx[inside].astype(np.int64) + found[:, :n_rows, :n_columns][inside]
     table = np.bincount(pairs, minlength=9).reshape(3, 3).astype(np.float64)
     return np.asarray(table / np.sqrt(table.sum()))
+
+
+def _device(network: StackNet) -> torch.device:
+    return next(network.parameters(), torch.empty(0)).device
 
 
 def _mean_f1(table: np.ndarray) -> float:
@@ -70,4 +75,5 @@ def _mean_f1(table: np.ndarray) -> float:
 
 def _pad_to_stride(values: torch.Tensor, stride: int) -> torch.Tensor:
     rows, columns = values.shape[-2:]
-    return functional.pad(values, (0, -columns % stride, 0, -rows % stride))
+    # as the serving engine pads: no edge appears that the scan does not have
+    return functional.pad(values, (0, -columns % stride, 0, -rows % stride), mode="replicate")

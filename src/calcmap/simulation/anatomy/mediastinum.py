@@ -341,7 +341,7 @@ def _solid_bodies(thorax: Thorax, xyz: Coordinates) -> Iterator[Float32Array]:
     """Yield the distances to the spine's front, the wall before it and the fat behind the breast bone."""
     person = thorax.person
     x, y, z = xyz
-    spine = thorax.spine_y_mm(z).astype(np.float32)
+    spine = thorax.spine_y_mm(z.astype(np.float64)).astype(np.float32)
     yield np.hypot(x, (y - spine) * np.float32(SPINE_RADIUS_MM / VERTEBRA_HALF_DEPTH_MM)) - np.float32(SPINE_RADIUS_MM)
     yield _before_spine(thorax, xyz)
     yield LEFT_ATRIUM_ROOF.distance_mm(thorax.frame.to_reference(xyz))
