@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calcmap.core.memory import peak_rss_mb
 from calcmap.benchmark.orders import Measurement, NetworkRun, WorkOrder
 from calcmap.benchmark.passes import read_volume
 from calcmap.benchmark.timing import Cost, cost_of
+from calcmap.core.memory import peak_rss_mb
 from calcmap.core.volume import Int16Array
 from calcmap.networks.calcmap_net import count_parameters
 from calcmap.networks.clstm import PublishedConvLstm

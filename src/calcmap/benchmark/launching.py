@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from calcmap.benchmark.figures import ProcessFigures, spread
-from calcmap.core.memory import to_mb
 from calcmap.benchmark.orders import WorkOrder
 from calcmap.core.config import config_from_dict, config_to_dict
 from calcmap.core.errors import ConfigError, JobError
+from calcmap.core.memory import to_mb
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 LAUNCHER_FLAGS = ("-I", "-S")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import onnxruntime
 
-from calcmap.core.memory import peak_rss_mb
 from calcmap.benchmark.orders import NetworkRun, WorkOrder
 from calcmap.benchmark.passes import read_volume
 from calcmap.benchmark.timing import cost_of
+from calcmap.core.memory import peak_rss_mb
 from calcmap.segmentation.cascade import Cascade
 from calcmap.segmentation.engine import Engine, load_engine
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from calcmap.core.memory import peak_rss_mb
 from calcmap.benchmark.orders import WarmRun, WorkOrder
 from calcmap.core.errors import InputError, NoScorableSeriesError
+from calcmap.core.memory import peak_rss_mb
 from calcmap.core.result import StudyResult
 from calcmap.core.volume import Volume
 from calcmap.io.choosing import choose_series

@@ -244,6 +244,16 @@ def draw_crops(
         From 0.
     share : (int, int)
         Number of the process and how many there are: it makes every n-th crop.
+
+    Returns
+    -------
+    list of Crop
+        The process's own, in the order of their draw.
+
+    Raises
+    ------
+    ConfigError
+        Every case's site weighs nothing.
     """
     facts = [sample.facts for sample in samples]
     cases = np.random.default_rng([config.seed, 2, step])
