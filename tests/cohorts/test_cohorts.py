@@ -3,6 +3,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import multiprocessing
+import os
+import signal
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -141,6 +144,40 @@ def test_a_cohort_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pyte
     finished = list(write_simulated_cohort(order(), parts, workers=2))
     assert finished[0] == first
     assert {path: path.stat().st_mtime_ns for path in first.iterdir()} == before
+    assert digests(parts) == digests(whole)
+
+
+def slow_patient(plan: StubPlan) -> SimulatedPatient:
+    time.sleep(0.1)
+    return stub_patient(plan)
+
+
+def simulate_in_a_group_of_its_own(wanted: SimulationOrder, out: Path) -> None:
+    os.setsid()
+    list(write_simulated_cohort(wanted, out, workers=2))
+
+
+def kill_after(n_patients: int, wanted: SimulationOrder, out: Path) -> None:
+    """Begin a cohort and kill it with all its workers, without warning, once so many patients are finished."""
+    run = multiprocessing.get_context("fork").Process(target=simulate_in_a_group_of_its_own, args=(wanted, out))
+    run.start()
+    deadline = time.monotonic() + 20
+    while len(list(out.glob("pet_ct-7-?????"))) < n_patients and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(run.pid or 0, signal.SIGKILL)
+    run.join()
+    assert run.exitcode == -signal.SIGKILL
+
+
+def test_a_cohort_killed_twice_is_the_cohort_that_never_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, whole, parts = order(patients=8), tmp_path / "whole", tmp_path / "parts"
+    list(write_simulated_cohort(wanted, whole, workers=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(simulated, "scan_patient", slow_patient)
+        for n_patients in (1, 4):
+            kill_after(n_patients, wanted, parts)
+            assert len(list(parts.glob("pet_ct-7-?????"))) < 8
+    assert len(list(write_simulated_cohort(wanted, parts, workers=2))) == 8
     assert digests(parts) == digests(whole)
 
 

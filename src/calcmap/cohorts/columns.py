@@ -60,6 +60,7 @@ _READER_MEANING = {
     "expert_1": "an expert on the attenuation CT",
     "expert_2": "a second expert on the attenuation CT",
     "gated": "an expert on a gated scan",
+    "gated_2": "a second expert on the gated scan",
     "visual": "a visual estimate on the attenuation CT",
     "dl_like": "a stand-in for a network, made to agree with expert_1 as the paper's did; no network has read anything",
 }

@@ -29,12 +29,8 @@ from calcmap.simulation.scanner.optics import SYSTEM_SIGMA_MM
 from calcmap.simulation.scanner.sites import Acquisition
 from calcmap.simulation.scanner.spectrum import REFERENCE_KVP, calcium_factor, water_attenuation_per_mm
 
-UNGATED_SURROUNDINGS_HU = 20.0
-"""What lies around coronary calcium on a moving scan. Higher than the ideal and the gated scan's `SURROUNDINGS_HU`, to
-make up for the straight path, which smears a lesion more than the views of a beat do (calibrated: scores as on painted
-scans)."""
-NONCORONARY_SURROUNDINGS_HU = 40.0
-"""Blood and muscle."""
+BACKGROUND_HU = {Tissue.CORONARY: SURROUNDINGS_HU, Tissue.NONCORONARY: 40.0}
+"""What lies around calcium: blood, wall and fat at the coronaries, as on the ideal scan; elsewhere blood and muscle."""
 NOISE_FACTOR = 1.6
 """Noise of painted scans over that of the formula, which knows no electronic noise, bow-tie or uneven paths."""
 AGATSTON_STEPS_HU = (130.0, 200.0, 300.0, 400.0)
@@ -114,11 +110,10 @@ def visible_calcium(plan: PatientPlan, *, acquisition: Acquisition | None = None
         shown = [d for d in plan.deposits if d.tissue is tissue and (d.vessel or d.place in CARDIAC_PLACES)]
         if not shown:
             continue
-        around = _surroundings_hu(tissue, acquisition)
         field = _rendered(rng, shown, plan, acquisition)
         lesions += _lesions(field, shown, noise, plan, acquisition)
         if tissue is Tissue.CORONARY:
-            still = field.added_hu_zyx + np.float32(around)
+            still = field.added_hu_zyx + np.float32(BACKGROUND_HU[tissue])
             quiet = agatston_of(still, pixel_mm=acquisition.pixel_mm, increment_mm=acquisition.increment_mm)
     return VisibleCalcium(tuple(lesions), quiet, sd_hu)
 
@@ -198,12 +193,6 @@ def _rendered(
     return _Field(added, owner)
 
 
-def _surroundings_hu(tissue: Tissue, acquisition: Acquisition) -> float:
-    if tissue is not Tissue.CORONARY:
-        return NONCORONARY_SURROUNDINGS_HU
-    return SURROUNDINGS_HU if acquisition.is_gated else UNGATED_SURROUNDINGS_HU
-
-
 def _straight(displacement_mm: Float64Array) -> tuple[float, float, float]:
     """Return the straight path (x, y, z) that spreads as wide as displacements, shape (n, 3)."""
     _, spread, axes = np.linalg.svd(displacement_mm - displacement_mm.mean(axis=0), full_matrices=False)
@@ -215,7 +204,7 @@ def _straight(displacement_mm: Float64Array) -> tuple[float, float, float]:
 def _lesions(
     field: _Field, deposits: Sequence[Deposit], noise_zyx: Float32Array, plan: PatientPlan, acquisition: Acquisition
 ) -> list[VisibleLesion]:
-    background = _surroundings_hu(deposits[0].tissue, acquisition)
+    background = BACKGROUND_HU[deposits[0].tissue]
     at = np.nonzero(field.added_hu_zyx >= EXCESS_HU)
     noisy = np.full(field.added_hu_zyx.shape, background, dtype=np.float32)
     noisy[at] += field.added_hu_zyx[at] + noise_zyx[tuple(i % n for i, n in zip(at, NOISE_TILE_ZYX, strict=True))]

@@ -86,6 +86,13 @@ def test_specks_of_noise_make_scores_of_nothing_only_in_noisy_scans() -> None:
     assert noisy > 0.3
 
 
+def test_outlines_err_to_both_sides() -> None:
+    reader = replace(PERFECT, lesion_log_sd=0.4, patient_log_sd=0.3)
+    scores = [read_lesions(scan(BIG), reader=reader, seed=seed).agatston for seed in SEEDS]
+    assert np.mean(scores) == pytest.approx(BIG.agatston, rel=0.06)
+    assert np.std(np.log(scores)) == pytest.approx(0.5, rel=0.1)
+
+
 def test_two_readers_find_the_same_lesions_hard() -> None:
     hard = replace(SMALL, visible_mm3=EXPERT_1.half_seen_mm3)
     found = np.array(
