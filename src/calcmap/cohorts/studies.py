@@ -324,8 +324,7 @@ def _session(
     if recipe.rest_ct:
         scans[Role.REST_CT] = scan_patient(plan, repeat=REST_SCAN)
     if recipe.gated_ct:
-        acquisition = gated(plan.acquisition, rng=_stream(plan, "gated"))
-        acquisition = replace(acquisition, pixel_mm=acquisition.pixel_mm * plan.scale)
+        acquisition = gated(plan.acquisition, rng=_stream(plan, "gated"), scale=plan.scale)
         scans[Role.GATED_CT] = scan_patient(plan, acquisition=acquisition, repeat=GATED_SCAN)
     return _Session(plan, name, recipe, station, scans, perfusion)
 

@@ -45,6 +45,10 @@ WORKING_SLICE_MM = 2.0
 DEFORMATION_SD_MM = 3.2
 FARTHEST_BELOW_MM, FARTHEST_ABOVE_MM = 260.0, 300.0
 """Heights about the heart's middle that no scan leaves: the body bends the same way in every scan of a patient."""
+SHOULDERS_FROM_MM = 80.0
+"""Height above the heart's middle from which raised arms make the body wider than the chest."""
+SHOULDER_MM = 18.0
+"""By how much, on each side (eight simulated patients: up to 15 mm)."""
 VISIBLE_HU = 25.0
 """A pixel belongs to a deposit when the deposit adds at least this (our choice: about one noise SD)."""
 THRESHOLD_HU = 130
@@ -308,11 +312,13 @@ def _thorax_of(plan: PatientPlan, acquisition: Acquisition) -> Thorax:
     anatomy, scale = plan.anatomy, plan.scale
     low, high = _scan_reach_mm(anatomy.person, anatomy.frame, acquisition)
     corner_low, corner_high = _corners_mm(anatomy.person, low_mm=low, high_mm=high)
+    has_shoulders = high > anatomy.frame.center_mm[2] + SHOULDERS_FROM_MM and not anatomy.person.has_arms_down
+    aside = SHOULDER_MM if has_shoulders else 0.0
     step = WORKING_STEP_MM * scale
     axes = (
         np.arange(low, high, WORKING_SLICE_MM * min(scale, 2)),
         np.arange(corner_low[1], corner_high[1], step),
-        np.arange(corner_low[0], corner_high[0], step),
+        np.arange(corner_low[0] - aside, corner_high[0] + aside, step),
     )
     canvas = Canvas(axes, anatomy.deformation.model_grid(axes), slack_mm=anatomy.deformation.slack_mm)
     seed = (plan.seed, *plan.site.name.encode())

@@ -147,3 +147,11 @@ def test_a_gated_scan_is_the_standard_calcium_protocol() -> None:
     assert (drawn.kvp, drawn.increment_mm, drawn.thickness_mm, drawn.breath_mm) == (120.0, 3.0, 3.0, 0.0)
     assert 60 <= drawn.mas <= 80
     assert drawn.is_gated
+
+
+def test_a_gated_scan_of_a_coarse_plan_has_coarse_pixels() -> None:
+    drawn = draw_acquisition(np.random.default_rng(0), site=SITES["pet_ct"])
+
+    fine, coarse = (gated(drawn, rng=np.random.default_rng(1), scale=scale) for scale in (1, 4))
+
+    assert coarse.pixel_mm == pytest.approx(4 * fine.pixel_mm)

@@ -270,7 +270,7 @@ CHEST_LOW_DOSE = Site(
              Kernel("B50f", (0.44, 0.50), edge=0.4, weight=0.5)),
     mas=(20.0, 80.0),
     rotation_s=(0.4, 0.6),
-    window_turns=(0.5,),
+    window_turns=(0.5, 1.0, 1.0),
     table_mm_s=(30.0, 60.0),
     breath_mm=(0.0, 2.0),
     above_heart_mm=(30.0, 140.0),
@@ -360,13 +360,14 @@ def draw_acquisition(rng: np.random.Generator, *, site: Site) -> Acquisition:
     )
 
 
-def gated(acquisition: Acquisition, *, rng: np.random.Generator) -> Acquisition:
+def gated(acquisition: Acquisition, *, rng: np.random.Generator, scale: int = 1) -> Acquisition:
     """Return the gated calcium scan of the same study: 120 kVp, 3 mm, prospectively triggered, in a breath hold.
 
-    Sequential half scans of 0.25 s per slice, centred in diastasis; what motion is left there stays.
+    Sequential half scans of 0.25 s per slice, centred in diastasis; what motion is left there stays. ``scale`` is the
+    coarseness of the plan, as in `plan_patient`: the matrix of ``acquisition`` is that much smaller already.
     """
     return replace(
-        acquisition, kvp=120.0, pixel_mm=float(rng.uniform(0.39, 0.49)), increment_mm=3.0, thickness_mm=3.0,
+        acquisition, kvp=120.0, pixel_mm=scale * float(rng.uniform(0.39, 0.49)), increment_mm=3.0, thickness_mm=3.0,
         psf_sigma_mm=float(rng.uniform(0.52, 0.62)), mas=float(rng.uniform(60, 80)), kernel="B35f", edge=0.0,
         rotation_s=float(rng.uniform(0.33, 0.42)), window_turns=0.5, breath_mm=0.0, modulation=0.3, scatter=0.006,
         hardening=0.25, ring_mm=0.0, scan_fov_mm=500.0, is_flat_panel=False, is_gated=True, padding_hu=None,
