@@ -91,6 +91,17 @@ def test_a_deposit_adds_what_its_material_adds_at_the_tube_voltage() -> None:
     assert at_80[..., :half].sum() / at_120[..., :half].sum() > 1.5
 
 
+def test_a_lead_that_is_rendered_in_pieces_keeps_its_mass_and_lies_still_on_the_skin() -> None:
+    parts = np.stack([np.linspace(-70, 70, 400), np.full(400, -105.0), np.linspace(14, 44, 400)], axis=1)
+    lead = Deposit(Tissue.DEVICE, "ecg_lead", parts, np.full(400, 5000.0), 0.5, 0.0, Material.METAL)
+    held = replace(ACQUISITION, breath_mm=0.0)
+
+    breathing, still = (_picture(how, deposits=(lead,)).added_hu_zyx[Tissue.DEVICE] for how in (ACQUISITION, held))
+
+    assert still.sum() * 4.0 * 4.0 * 5.0 == pytest.approx(400 * 5000.0 * 0.5, rel=0.03)
+    np.testing.assert_allclose(breathing, still, atol=1e-3)
+
+
 def test_a_picture_without_deposits_has_no_added_hu() -> None:
     assert _picture().added_hu_zyx == {}
 

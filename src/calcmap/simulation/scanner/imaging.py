@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -50,6 +50,8 @@ HIGHEST_HU = 3071
 DENSE_FROM_HU = 100.0
 """Above this, bone mineral or contrast raises HU and follows the tube voltage."""
 N_THREADS = 2
+LONGEST_MM = 30.0
+"""A longer deposit (a lead, a wire) is rendered in pieces of at most this side: its box is mostly empty."""
 SLICES_A_TASK = 5
 """Slices that one thread makes in a row: they share the random numbers of their common quanta."""
 CONE_BLUR = 0.08
@@ -228,20 +230,41 @@ def _added_by_deposits(
     shape = (len(axes.z_mm), len(axes.y_mm), len(axes.x_mm))
     added = {tissue: np.zeros(shape, dtype=np.float32) for tissue in {deposit.tissue for deposit in deposits}}
 
-    def render(deposit: Deposit) -> tuple[tuple[slice, slice, slice], Float32Array] | None:
+    def render(piece: tuple[Deposit, Float64Array]) -> tuple[tuple[slice, slice, slice], Float32Array] | None:
+        deposit, whole_center_mm = piece
         center = deposit.parts_mm.mean(axis=0)
         motion = None
         if times.has_motion:
-            motion = deposit_motion(times, center_mm=center, share=deposit.motion_share, frame=scene.frame)
+            own = replace(times, breath_mm_zy=times.breath_mm_zy * _breathing_at(scene, center))
+            motion = deposit_motion(own, center_mm=whole_center_mm, share=deposit.motion_share, frame=scene.frame)
         blur = Blur(acquisition.psf_sigma_mm, _thickness_mm(acquisition, axes, float(center[2])),
                     edge=acquisition.edge, motion=motion)  # fmt: skip
         factor = material_factor(deposit.material, acquisition.kvp)
         return seen_by_scanner(scaled_to_kvp(deposit, factor=factor), axes=axes, blur=blur)
 
-    for deposit, found in zip(deposits, pool.map(render, deposits), strict=True):
+    pieces = [(piece, deposit.parts_mm.mean(axis=0)) for deposit in deposits for piece in _pieces(deposit)]
+    for (deposit, _), found in zip(pieces, pool.map(render, pieces), strict=True):
         if found is not None:
             added[deposit.tissue][found[0]] += found[1]
     return added
+
+
+def _pieces(deposit: Deposit) -> list[Deposit]:
+    """Return a deposit, or what lies of it in each cube of side `LONGEST_MM`."""
+    low = deposit.parts_mm.min(axis=0)
+    if np.ptp(deposit.parts_mm, axis=0).max() <= LONGEST_MM:
+        return [deposit]
+    cubes, cube_of_part = np.unique(np.floor((deposit.parts_mm - low) / LONGEST_MM), axis=0, return_inverse=True)
+    mine = [cube_of_part.ravel() == k for k in range(len(cubes))]
+    return [replace(deposit, parts_mm=deposit.parts_mm[m], added_hu=deposit.added_hu[m]) for m in mine]
+
+
+def _breathing_at(scene: Scene, point_mm: Float64Array) -> float:
+    """Return how far a place (x, y, z) moves with the breath: what lies on the skin or in the wall does not."""
+    _, y, x = scene.axes_mm_zyx
+    row = np.clip(np.searchsorted(y, point_mm[1]), 0, len(y) - 1)
+    column = np.clip(np.searchsorted(x, point_mm[0]), 0, len(x) - 1)
+    return float(scene.breathing_yx[row, column])
 
 
 def _thickness_mm(acquisition: Acquisition, axes: CtAxes, z_mm: float) -> float:
