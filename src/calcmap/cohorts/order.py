@@ -13,7 +13,7 @@ from calcmap.simulation.patient import Recipe
 from calcmap.simulation.scanner.sites import SITES
 
 ORDER_FILE = "cohort.json"
-SIMULATION_VERSION = 2
+SIMULATION_VERSION = 3
 """Raised whenever the same seed gives other bytes: a cohort begun with one simulator is not finished by another."""
 
 OrderValue = str | int | float | bool | None | list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -38,6 +39,7 @@ from calcmap.simulation.calcium.noncoronary import draw_noncoronary_deposits
 from calcmap.simulation.population.profile import Profile, draw_profile
 from calcmap.simulation.scanner.axes import CtAxes
 from calcmap.simulation.scanner.imaging import Picture, Scene, one_contour_a_slice, take_picture
+from calcmap.simulation.scanner.noise import polar_grids
 from calcmap.simulation.scanner.sites import Acquisition, Site, draw_acquisition
 
 WORKING_STEP_MM = 1.35
@@ -345,7 +347,10 @@ def _scan(
 ) -> tuple[Volume, Labels]:
     """Return the CT of a thorax with its calcium, and the labels an expert would draw on it."""  # fmt: skip
     canvas = thorax.canvas
-    share = paint_thorax(thorax)
+    with ThreadPoolExecutor(1) as aside:
+        ready = aside.submit(polar_grids, acquisition)  # kept for `take_picture`, which would wait for them
+        share = paint_thorax(thorax)
+        ready.result()
     for branch in branches:
         canvas.paint_curve(branch.points_mm[::2], branch.outer_radius_mm[::2], thorax.person.blood_hu)
     deposits = settled_on_skin(deposits, canvas)

@@ -95,13 +95,8 @@ def make_beam(
     canvas_x_mm: Float64Array,
 ) -> Beam:
     """Return the beam of a scan; the isocentre is the middle of the CT's field of view."""
-    body = polar_grid(BODY_PIXELS, n_views=N_BODY_VIEWS)
+    body, image = polar_grids(acquisition)
     spread = PointSpread(acquisition.psf_sigma_mm, acquisition.edge)
-    transfer = spread.kernel_transfer(np.arange(0, 0.5, 1 / 1024) / axes.pixel_mm)
-    passed = np.flatnonzero(transfer * np.arange(len(transfer)) > 4.0)
-    # matrices are kept by size and band, so bands come in a few steps
-    highest = min(0.5, np.ceil(((passed[-1] + 1) / 1024) * 10) / 10) if len(passed) else 0.5
-    image = polar_grid(acquisition.matrix, n_views=N_VIEWS, highest=float(highest))
     bin_mm = axes.pixel_mm * (np.arange(image.padded, dtype=np.float64) - (image.padded - 1) / 2)
     center_y, center_x = axes.y_mm.mean(), axes.x_mm.mean()
     gain = rng.normal(0, 1, image.padded) + 2.0 * ndimage.gaussian_filter1d(rng.normal(0, 1, image.padded), 4.0)
@@ -115,6 +110,22 @@ def make_beam(
         water_attenuation_per_mm(acquisition.kvp),
         (acquisition.ring_mm * gain).astype(np.float32), _neighbour_share(acquisition),
     )  # fmt: skip
+
+
+def polar_grids(acquisition: Acquisition) -> tuple[PolarGrid, PolarGrid]:
+    """Return the grids on which bodies are projected and pictures reconstructed, their matrices made.
+
+    They depend on no patient: whoever has time to spare before `make_beam` may ask for them then.
+    """
+    spread = PointSpread(acquisition.psf_sigma_mm, acquisition.edge)
+    transfer = spread.kernel_transfer(np.arange(0, 0.5, 1 / 1024) / acquisition.pixel_mm)
+    passed = np.flatnonzero(transfer * np.arange(len(transfer)) > 4.0)
+    # matrices are kept by size and band, so bands come in a few steps
+    highest = min(0.5, np.ceil(((passed[-1] + 1) / 1024) * 10) / 10) if len(passed) else 0.5
+    body = polar_grid(BODY_PIXELS, n_views=N_BODY_VIEWS)
+    image = polar_grid(acquisition.matrix, n_views=N_VIEWS, highest=float(highest))
+    _ = body.gather, image.scatter  # made here, not by the threads that share them
+    return body, image
 
 
 def body_density(plane_yx: Float32Array, beam: Beam) -> Float32Array:

@@ -10,18 +10,21 @@ A view is the integral over lines with x cos(angle) + y sin(angle) = s; sinogram
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, sparse
 
-from calcmap.core.volume import Float32Array, Float64Array, IntArray
+from calcmap.core.volume import BoolArray, Float32Array, Float64Array, IntArray
 
 OVERSAMPLING = 1.25
 """Padded over plain side of the image, against the gridding kernel's aliasing."""
 KERNEL_WIDTH = 3
 """Of the gridding kernel, in samples: errors of a few thousandths."""
+
+Matrices = tuple[sparse.csr_array, sparse.csr_array]
+"""For real and for imaginary parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +40,27 @@ class PolarGrid:
     angles_rad: Float64Array
     cycles: Float64Array
     """Frequencies of one view, cycles per pixel, shape (bins // 2 + 1,)."""
-    gather_real: sparse.csr_array
-    gather_imag: sparse.csr_array
-    """From the padded image's half spectrum to polar samples (views * frequencies), for real and imaginary parts."""
-    scatter_real: sparse.csr_array
-    scatter_imag: sparse.csr_array
-    """Back again; the other half plane is the mirrored conjugate."""
+    at: tuple[Float64Array, Float64Array]
+    """Row and column of every polar sample (views * frequencies) in the padded spectrum."""
     phase: NDArray[np.complex64]
     """Shape (views, frequencies): moves the transform's origin to the middle of image and detector."""
     unroll: Float32Array
     """Deapodisation along one axis, shape (size,)."""
 
+    @cached_property
+    def gather(self) -> Matrices:
+        """From the padded image's half spectrum to polar samples, for real and imaginary parts."""
+        return _gather(_gridding(*self.at, padded=self.padded))
+
+    @cached_property
+    def scatter(self) -> Matrices:
+        """Back again; the other half plane is the mirrored conjugate."""
+        return _scatter(_gridding(*self.at, padded=self.padded), padded=self.padded)
+
 
 @lru_cache(maxsize=4)
 def polar_grid(size: int, *, n_views: int, highest: float = 0.5) -> PolarGrid:
-    """Return the frequencies and matrices for an image side; kept, as building takes a moment.
+    """Return the frequencies and matrices for an image side; kept, as building the matrices takes a moment.
 
     Parameters
     ----------
@@ -71,12 +80,11 @@ def polar_grid(size: int, *, n_views: int, highest: float = 0.5) -> PolarGrid:
     cycles = np.arange(n_used) / padded
     column = (cycles[None, :] * np.cos(angles)[:, None]).ravel() * padded
     row = (cycles[None, :] * np.sin(angles)[:, None]).ravel() * padded
-    gather, scatter = _gridding(row, column, padded=padded)
     # image index 0 lies at -(size - 1) / 2, detector bin 0 at -(padded - 1) / 2; the image is rolled by size // 2
     image_shift = size // 2 - (size - 1) / 2
     shift = image_shift * (np.cos(angles) + np.sin(angles))[:, None] + (padded - 1) / 2
     phase = np.exp(2j * np.pi * cycles[None, :] * shift).astype(np.complex64)
-    return PolarGrid(size, n_views, padded, angles, cycles, *gather, *scatter, phase, _deapodisation(size, padded))
+    return PolarGrid(size, n_views, padded, angles, cycles, (row, column), phase, _deapodisation(size, padded))
 
 
 def line_integrals(image_yx: Float32Array, grid: PolarGrid) -> Float32Array:
@@ -103,8 +111,8 @@ def line_integrals(image_yx: Float32Array, grid: PolarGrid) -> Float32Array:
         rolled[to_rows, padded - half :] = weighted[rows, :half]
     spectrum = fft.rfft2(rolled).ravel()
     samples = np.empty(grid.phase.size, dtype=np.complex64)
-    samples.real = grid.gather_real @ spectrum.real
-    samples.imag = grid.gather_imag @ spectrum.imag
+    samples.real = grid.gather[0] @ spectrum.real
+    samples.imag = grid.gather[1] @ spectrum.imag
     views = fft.irfft(samples.reshape(grid.phase.shape) * grid.phase.conj(), n=padded, axis=1)
     return views.astype(np.float32, copy=False)
 
@@ -131,8 +139,8 @@ def backprojection(sinogram: Float32Array, grid: PolarGrid, *, transfer: Float32
     samples = fft.rfft(sinogram, axis=1)[:, : len(grid.cycles)] * (grid.phase * ramp)
     samples = samples.ravel()
     spectrum = np.empty(padded * (padded // 2 + 1), dtype=np.complex64)
-    spectrum.real = grid.scatter_real @ np.ascontiguousarray(samples.real)
-    spectrum.imag = grid.scatter_imag @ np.ascontiguousarray(samples.imag)
+    spectrum.real = grid.scatter[0] @ np.ascontiguousarray(samples.real)
+    spectrum.imag = grid.scatter[1] @ np.ascontiguousarray(samples.imag)
     # without 1 / padded**2: the sum over polar samples is the integral itself
     half = size // 2
     columns = fft.ifft(spectrum.reshape(padded, -1)[:, : len(grid.cycles) + KERNEL_WIDTH], axis=0, norm="forward")
@@ -146,10 +154,22 @@ def backprojection(sinogram: Float32Array, grid: PolarGrid, *, transfer: Float32
     return image
 
 
-def _gridding(
-    row: Float64Array, column: Float64Array, *, padded: int
-) -> tuple[tuple[sparse.csr_array, sparse.csr_array], tuple[sparse.csr_array, sparse.csr_array]]:
-    """Return (gather, scatter) pairs for real and imaginary parts between polar samples and a half spectrum."""
+@dataclass(frozen=True, eq=False)
+class _Gridding:
+    """Every pair of a polar sample and a cell of the half spectrum near it."""
+
+    sample: IntArray
+    cell: IntArray
+    weight: Float64Array
+    sign: Float64Array
+    """Of the imaginary part: cells of the missing half stand for their mirror image."""
+    row: IntArray
+    is_on_axis: BoolArray
+    """Whether the cell lies in column 0, its own mirror image."""
+    shape: tuple[int, int]
+
+
+def _gridding(row: Float64Array, column: Float64Array, *, padded: int) -> _Gridding:
     turn = np.where(column < 0, -1.0, 1.0)  # the mirrored sample, whose value is the conjugate
     first_row = np.ceil(row * turn - KERNEL_WIDTH / 2).astype(np.int64)
     first_column = np.ceil(column * turn - KERNEL_WIDTH / 2).astype(np.int64)
@@ -168,19 +188,32 @@ def _gridding(
     # beyond the last column the half spectrum mirrors too; only a corner of the highest frequency reaches there
     kept = np.abs(at_column) < width
     cell = ((at_row * flip) % padded) * width + np.minimum(np.abs(at_column), width - 1)
-    shape = (len(row), padded * width)
+    return _Gridding(sample[kept], cell[kept], weight[kept], sign[kept], at_row[kept], (at_column == 0)[kept],
+                     (len(row), padded * width))  # fmt: skip
 
-    def matrix(signed: Float64Array, cells: IntArray, samples: IntArray) -> sparse.csr_array:
-        return sparse.csr_array((signed.astype(np.float32), (samples, cells)), shape=shape)
 
-    gather = (matrix(weight[kept], cell[kept], sample[kept]), matrix((weight * sign)[kept], cell[kept], sample[kept]))
+def _gather(pairs: _Gridding) -> Matrices:
+    return (
+        _matrix(pairs.weight, pairs.cell, pairs.sample, shape=pairs.shape),
+        _matrix(pairs.weight * pairs.sign, pairs.cell, pairs.sample, shape=pairs.shape),
+    )
+
+
+def _scatter(pairs: _Gridding, *, padded: int) -> Matrices:
     # column 0 is its own mirror image: it also holds the conjugate of what its samples put at the other end
-    axis = kept & (at_column == 0)
-    twin = ((-at_row[axis]) % padded) * width
-    cells, samples = np.concatenate([cell[kept], twin]), np.concatenate([sample[kept], sample[axis]])
-    real = matrix(np.concatenate([weight[kept], weight[axis]]), cells, samples)
-    imag = matrix(np.concatenate([(weight * sign)[kept], -(weight * sign)[axis]]), cells, samples)
-    return gather, (sparse.csr_array(real.T), sparse.csr_array(imag.T))
+    axis = pairs.is_on_axis
+    twin = ((-pairs.row[axis]) % padded) * (padded // 2 + 1)
+    cells, samples = np.concatenate([pairs.cell, twin]), np.concatenate([pairs.sample, pairs.sample[axis]])
+    signed = pairs.weight * pairs.sign
+    turned = (pairs.shape[1], pairs.shape[0])
+    return (
+        _matrix(np.concatenate([pairs.weight, pairs.weight[axis]]), samples, cells, shape=turned),
+        _matrix(np.concatenate([signed, -signed[axis]]), samples, cells, shape=turned),
+    )
+
+
+def _matrix(values: Float64Array, columns: IntArray, rows: IntArray, *, shape: tuple[int, int]) -> sparse.csr_array:
+    return sparse.csr_array((values.astype(np.float32), (rows, columns)), shape=shape)
 
 
 def _beta() -> float:

@@ -23,6 +23,9 @@ class Kernel:
     edge: float = 0.0
     """Edge enhancement, see `optics.PointSpread`."""
     weight: float = 1.0
+    manufacturer: str = ""
+    """Whose kernel it is, at a site with scanners of several; empty for the site's own."""
+    scanner_models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Table:
     shell_hu: tuple[float, float]
 
 
+GE, SIEMENS = "GE MEDICAL SYSTEMS", "SIEMENS"
+BIOGRAPHS = ("Biograph 64", "Biograph 40")
 GE_TABLE = Table((0.0010, 0.0016), (195.0, 220.0), (18.0, 30.0), (-150.0, 250.0))
 SIEMENS_TABLE = Table((0.0014, 0.0024), (190.0, 215.0), (28.0, 45.0), (-250.0, 120.0))
 PHILIPS_TABLE = Table((0.0006, 0.0012), (200.0, 240.0), (14.0, 24.0), (-100.0, 400.0))
@@ -140,7 +145,7 @@ class Acquisition:
 
 GE_NMCT = Site(
     name="ge_nmct",
-    manufacturer="GE MEDICAL SYSTEMS",
+    manufacturer=GE,
     scanner_models=("Discovery NM/CT 570c", "Discovery NM/CT 670"),
     series_descriptions=("CTAC", "CT AC", "AC CT STRESS", "CT Atten Cor", "CTAC {thickness} THICK"),
     kvp=(120.0,),
@@ -161,7 +166,7 @@ GE_NMCT = Site(
 )
 SIEMENS_SYMBIA = Site(
     name="siemens_symbia",
-    manufacturer="SIEMENS",
+    manufacturer=SIEMENS,
     scanner_models=("Symbia T6", "Symbia T16", "Symbia Intevo 6", "Symbia Intevo 16"),
     series_descriptions=(
         "AC  {thickness}  {kernel}",
@@ -238,14 +243,16 @@ XCT_FLAT_PANEL = Site(
 )
 PET_CT = Site(
     name="pet_ct",
-    manufacturer="GE MEDICAL SYSTEMS",
-    scanner_models=("Discovery ST", "Discovery 690", "Discovery STE", "Biograph 64"),
+    manufacturer=GE,
+    scanner_models=("Discovery ST", "Discovery 690", "Discovery STE"),
     series_descriptions=("CTAC {thickness} THICK", "CT WB {thickness} {kernel}", "AC CT {thickness} HD_FoV", "CTAC"),
     kvp=(120.0, 140.0, 100.0, 120.0),
     pixel_mm=(0.9766, 1.3672),
     increment_mm=(3.27, 4.0, 3.75, 3.0),
     thickness_factor=(1.0, 1.15, 1.25),
-    kernels=(Kernel("STANDARD", (0.66, 0.82), weight=2.0), Kernel("B19f", (0.85, 1.1)), Kernel("B30f", (0.66, 0.78))),
+    kernels=(Kernel("STANDARD", (0.66, 0.82), weight=2.0),
+             Kernel("B19f", (0.85, 1.1), manufacturer=SIEMENS, scanner_models=BIOGRAPHS),
+             Kernel("B30f", (0.66, 0.78), manufacturer=SIEMENS, scanner_models=BIOGRAPHS)),
     mas=(12.0, 40.0),
     rotation_s=(0.5, 0.8),
     window_turns=(0.5, 1.0),
@@ -256,17 +263,18 @@ PET_CT = Site(
     padding_hu=(-3024, -1024, None),
     modulation=0.4,
     scan_fov_mm=700.0,
-)
+)  # fmt: skip
 CHEST_LOW_DOSE = Site(
     name="chest_low_dose",
-    manufacturer="SIEMENS",
-    scanner_models=("Sensation 16", "LightSpeed VCT", "Emotion 16"),
+    manufacturer=SIEMENS,
+    scanner_models=("Sensation 16", "Emotion 16"),
     series_descriptions=("Chest LowDose  {thickness}  {kernel}", "THORAX NATIV  {thickness}  {kernel}"),
     kvp=(120.0, 140.0, 120.0, 100.0),
     pixel_mm=(0.60, 0.86),
     increment_mm=(5.0, 2.5, 3.0, 4.0),
     thickness_factor=(1.0, 1.0, 1.2, 0.8),
-    kernels=(Kernel("B31f", (0.55, 0.68), weight=2.0), Kernel("STANDARD", (0.55, 0.70), weight=2.0),
+    kernels=(Kernel("B31f", (0.55, 0.68), weight=2.0),
+             Kernel("STANDARD", (0.55, 0.70), weight=2.0, manufacturer=GE, scanner_models=("LightSpeed VCT",)),
              Kernel("B50f", (0.44, 0.50), edge=0.4, weight=0.5)),
     mas=(20.0, 80.0),
     rotation_s=(0.4, 0.6),
@@ -323,6 +331,7 @@ def draw_acquisition(rng: np.random.Generator, *, site: Site) -> Acquisition:
     increment = float(rng.choice(site.increment_mm))
     weights = np.array([kernel.weight for kernel in site.kernels])
     kernel = site.kernels[int(rng.choice(len(site.kernels), p=weights / weights.sum()))]
+    models = kernel.scanner_models or site.scanner_models
     thickness = increment * float(rng.choice(site.thickness_factor))
     holds = rng.random() < site.hold_share
     pick = site.series_descriptions[int(rng.integers(len(site.series_descriptions)))]
@@ -354,8 +363,8 @@ def draw_acquisition(rng: np.random.Generator, *, site: Site) -> Acquisition:
         is_flat_panel=site.is_flat_panel,
         table=site.table,
         misregistration_mm=_vector(rng.normal(0, site.misregistration_sd_mm)),
-        manufacturer=site.manufacturer,
-        scanner_model=site.scanner_models[int(rng.integers(len(site.scanner_models)))],
+        manufacturer=kernel.manufacturer or site.manufacturer,
+        scanner_model=models[int(rng.integers(len(models)))],
         series_description=pick.format(thickness=f"{thickness:.1f}", kernel=kernel.name),
     )
 
