@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-RUN_MARK = "<!-- run -->"
-"""Stands on the line before a block of commands that the tests execute."""
+RUN_MARK = re.compile(r"^<!-- run(?:, needs (?P<needs>\w+))? -->$")
+"""Stands on the line before a block of commands that the tests execute; it may name a package that they need."""
 
 FENCE = re.compile(r"^```(?P<language>\w*)\s*$")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<image>[^)\s]+)\)")
@@ -26,6 +26,8 @@ class Block:
     language: str
     text: str
     is_run: bool
+    needs: str = ""
+    """Package without which the block cannot run."""
 
     @property
     def id(self) -> str:
@@ -50,16 +52,17 @@ def pages() -> list[Path]:
 def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of a page."""
     found: list[Block] = []
-    language, start, is_run, inside = "", 0, False, False
+    language, start, mark, inside = "", 0, None, False
     lines = page.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         fence = FENCE.match(line.strip())
         if inside and line.strip() == "```":
-            found.append(Block(page, start, language, "\n".join(lines[start : number - 1]), is_run))
+            text = "\n".join(lines[start : number - 1])
+            found.append(Block(page, start, language, text, mark is not None, (mark and mark["needs"]) or ""))
             inside = False
         elif not inside and fence:
             inside, language, start = True, fence["language"], number
-            is_run = number > 1 and lines[number - 2].strip() == RUN_MARK
+            mark = RUN_MARK.match(lines[number - 2].strip()) if number > 1 else None
     return found
 
 
