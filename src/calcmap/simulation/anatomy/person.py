@@ -162,7 +162,7 @@ def _draw_trunk(draw: _Draw, profile: Profile, *, visceral_fat: float) -> _Trunk
     is_male, age, bmi = profile.sex == "M", profile.age_years, profile.bmi
     size = profile.height_cm / 170 * (1.0 if is_male else 0.97)
     half_width = draw.within(124 * size, 8, (98, 155))
-    half_depth = draw.within(95 * size + 1.0 * (bmi - 26) + 0.12 * (age - 60), 9, (62, 132))
+    half_depth = draw.within(95 * size + 1.0 * (bmi - 26) + 0.12 * (age - 60), 12, (58, 135))
     scales = _heart_scales(draw, profile, half_depth=half_depth)
     dome = draw.within(23 + 8 * (visceral_fat - 1), 14, (-4, 66))
     return _Trunk(
