@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from calcmap.core.errors import ConfigError, InputError
-from calcmap.core.volume import Labels, Volume
+from calcmap.core.volume import Label, Labels, Volume
+from calcmap.io.cases import DRAWN_HEART_KEY, Case, write_case
 from calcmap.training import samples
 from calcmap.training.samples import (
     IGNORED,
@@ -80,7 +81,7 @@ def test_an_unsure_place_in_a_scan_without_anything_dense_changes_nothing() -> N
 
 def test_labels_without_a_heart_are_refused() -> None:
     volume, labels = small_case()
-    with pytest.raises(InputError, match="labels of case a are empty"):
+    with pytest.raises(InputError, match="labels of case a hold no heart"):
         make_calcium_sample(volume, Labels(np.zeros_like(labels.labels_zyx), labels.grid), FACTS, unsure_zyx=[])
 
 
@@ -148,3 +149,24 @@ def test_the_category_is_the_readers_where_there_is_one(
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="task is 'lungs'"):
         load_samples([tmp_path], task="lungs", grid=GRID, cache=tmp_path / "cache")
+
+
+def test_calcium_without_a_heart_is_refused() -> None:
+    volume, labels = small_case()
+    alone = np.where(labels.labels_zyx == Label.HEART, 0, labels.labels_zyx).astype(np.uint8)
+    with pytest.raises(InputError, match="labels of case a hold no heart"):
+        make_heart_sample(volume, Labels(alone, labels.grid), FACTS, grid=GRID)
+    with pytest.raises(InputError, match="labels of case a hold no heart"):
+        make_calcium_sample(volume, Labels(alone, labels.grid), FACTS, unsure_zyx=[])
+
+
+def test_hearts_that_a_network_drew_teach_no_hearts(tmp_path: Path) -> None:
+    for number, drawn in enumerate([False, True]):
+        volume, labels = small_case(seed=number)
+        extra = {DRAWN_HEART_KEY: "a network"} if drawn else {}
+        write_case(tmp_path / "data" / str(number), volume, labels, Case(str(number), "made", "none", extra=extra))
+    found = load_samples([tmp_path / "data"], task="heart", grid=GRID, cache=tmp_path / "cache")
+    assert [sample.facts.case_id for sample in found] == ["0"]
+    assert len(load_samples([tmp_path / "data"], task="calcium", grid=GRID, cache=tmp_path / "cache")) == 2
+    with pytest.raises(ConfigError, match="drawn by a network"):
+        load_samples([tmp_path / "data" / "1"], task="heart", grid=GRID, cache=tmp_path / "cache")

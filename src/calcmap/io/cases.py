@@ -24,6 +24,8 @@ CT_FILE = "ct.nii.gz"
 DICOM_FOLDER = "dicom"
 LABELS_FILE = "labels.nii.gz"
 CASE_FILE = "case.json"
+DRAWN_HEART_KEY = "heart_drawn_by"
+"""In ``case.json``: the network that drew the heart, where no reader did."""
 
 _SURE_KEY, _UNSURE_KEY = "agatston_sure", "agatston_with_unsure"
 _OWN_KEYS = ("id", "site", "source", "licence", "reference_agatston", "reference_range", "group")
@@ -69,6 +71,11 @@ class Case:
         """Centres of the lesions that the reader marked unsure, canonical voxel indices (slice, row, column)."""
         lesions = self.extra.get("lesions", [])
         return [lesion["center_zyx"] for lesion in lesions if lesion.get("confidence") == "unsure"]
+
+    @property
+    def has_drawn_heart(self) -> bool:
+        """Whether a network drew the heart: right for calcium, no teacher of hearts."""
+        return DRAWN_HEART_KEY in self.extra
 
 
 def find_cases(folders: Iterable[Path]) -> tuple[Path, ...]:

@@ -16,7 +16,7 @@ from scipy import ndimage
 from calcmap.core.config import config_sha256
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.volume import BoolArray, Int16Array, Label, Labels, UInt8Array, Volume
-from calcmap.io.cases import Case, find_cases, load_case_arrays
+from calcmap.io.cases import Case, find_cases, load_case_arrays, read_case
 from calcmap.io.recorded_lesions import find_recorded_lesions
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
@@ -107,7 +107,13 @@ def make_heart_sample(volume: Volume, labels: Labels, facts: SampleFacts, *, gri
     -------
     HeartSample
         HU and heart share on the coarse grid.
+
+    Raises
+    ------
+    InputError
+        No voxel is labelled heart.
     """
+    _check_heart(labels.labels_zyx, facts)
     coarse = to_heart_grid(volume, grid)
     heart = (labels.labels_zyx != Label.BACKGROUND).astype(np.float32)
     # Calcium outside the heart (descending aorta) is not heart.
@@ -142,12 +148,11 @@ def make_calcium_sample(
     Raises
     ------
     InputError
-        No voxel is labelled.
+        No voxel is labelled heart.
     """
     label_map = labels.labels_zyx
     inside = label_map != Label.BACKGROUND
-    if not inside.any():
-        raise InputError(f"the labels of case {facts.case_id} are empty, expected a heart")
+    _check_heart(label_map, facts)
     heart = inside & largest_part(inside)
     box = _box_around(heart, margin_mm=CALCIUM_MARGIN_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
     target = np.zeros(heart[box].shape, dtype=np.uint8)
@@ -179,25 +184,35 @@ def load_samples(
     Returns
     -------
     list of HeartSample or of CalciumSample
-        In the order of the folders, and within each of the cases' paths.
+        In the order of the folders, and within each of the cases' paths. Cases whose heart a network drew teach no
+        hearts: for that task they are left out.
 
     Raises
     ------
     ConfigError
-        No case is found, or ``task`` is not ``"heart"`` or ``"calcium"``.
+        No case is found, none of them can teach the task, or ``task`` is not ``"heart"`` or ``"calcium"``.
     InputError
-        A case cannot be read, or its labels are empty.
+        A case cannot be read, or its labels hold no heart.
     """
     if task not in ("heart", "calcium"):
         raise ConfigError(f"task is {task!r}, expected 'heart' or 'calcium'")
     cache.mkdir(parents=True, exist_ok=True)
     samples = []
     for case_folder in find_cases(folders):
+        if task == "heart" and read_case(case_folder).has_drawn_heart:
+            continue
         path = cache / f"{case_folder.name}-{_sample_key(case_folder, task, grid)}.npz"
         if not path.exists():
             _write_sample(path, _make_sample(case_folder, task=task, grid=grid))
         samples.append(_read_sample(path, task))
+    if not samples:
+        raise ConfigError("every case's heart was drawn by a network; hearts are learned from readers")
     return samples  # type: ignore[return-value]
+
+
+def _check_heart(label_map: UInt8Array, facts: SampleFacts) -> None:
+    if not (label_map == Label.HEART).any():
+        raise InputError(f"the labels of case {facts.case_id} hold no heart (value {int(Label.HEART)})")
 
 
 def _make_sample(case_folder: Path, *, task: str, grid: HeartGridConfig) -> HeartSample | CalciumSample:

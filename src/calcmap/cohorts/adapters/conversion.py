@@ -13,13 +13,13 @@ import numpy as np
 from calcmap.cohorts.simulated import write_labelled
 from calcmap.core.errors import InputError, OutputError
 from calcmap.core.volume import BoolArray, Label, Labels, UInt8Array, Volume
-from calcmap.io.cases import Case, read_case
+from calcmap.io.cases import DRAWN_HEART_KEY, Case, read_case
 from calcmap.io.nifti import write_labels
 from calcmap.segmentation.calcium_input import HEART_REACH_MM, grow_mask
 
 VESSELS_FILE = "vessels.nii.gz"
 """Vessel of each coronary voxel (values of `scoring.agatston.VesselCode`), beside the labels where it is known."""
-MADE_WITH_KEY, DRAWN_HEART_KEY = "made_with", "heart_drawn_by"
+MADE_WITH_KEY = "made_with"
 MIN_CORONARY_SHARE_IN_HEART = 0.5
 """A drawn heart that holds less of the coronary calcium than this has missed the heart (our choice)."""
 
