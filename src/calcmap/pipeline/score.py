@@ -16,7 +16,7 @@ from calcmap.core.config import config_sha256
 from calcmap.core.errors import InputError, NoScorableSeriesError, UnfitScanError
 from calcmap.core.result import HeartSummary, Percentile, Provenance, Status, StudyResult
 from calcmap.core.scan import QualityFlag, Scan, SeriesChoice, Severity
-from calcmap.core.volume import BoolArray, Label, Labels, Volume
+from calcmap.core.volume import BoolArray, Label, Labels, UInt8Array, Volume
 from calcmap.io.choosing import choose_series
 from calcmap.io.reading import load_scan
 from calcmap.io.study import Study
@@ -102,14 +102,19 @@ def score_study(study: Study, cascade: Cascade, *, options: ScoreOptions) -> Sco
             notes.add_flags(assess_heart(scan, segmentation.heart_zyx))
             refuse_unfit(notes.flags)
         with notes.timed("score"):
-            scoring = score_scan(scan, segmentation.labels, rule=rule, adapt_to_kvp=options.adapt_threshold_to_kvp)
+            scoring = score_scan(scan, segmentation.labels, rule=rule, adapt_to_kvp=options.adapt_threshold_to_kvp,
+                                 vessels_zyx=segmentation.vessels_zyx)  # fmt: skip
     except InputError as refusal:
         return notes.refused(str(refusal), code=refusal.code)
     return notes.scored(scan, segmentation, scoring)
 
 
-def score_scan(scan: Scan, labels: Labels, *, rule: AgatstonRule, adapt_to_kvp: bool) -> Scoring:
+def score_scan(
+    scan: Scan, labels: Labels, *, rule: AgatstonRule, adapt_to_kvp: bool, vessels_zyx: UInt8Array | None = None
+) -> Scoring:
     """Return the scores of a scan under a label map; on request with thresholds for its tube voltage.
+
+    With a vessel map (values of `VesselCode`) every coronary lesion gets its vessel.
 
     Raises
     ------
@@ -127,7 +132,7 @@ def score_scan(scan: Scan, labels: Labels, *, rule: AgatstonRule, adapt_to_kvp: 
         rule = rule_for_kvp(rule, kvp)
     labels.check_on(scan.volume)
     factor = scan.acquisition.mass_factor_mg_per_cm3_hu
-    return score_volume(scan.volume, labels.labels_zyx, rule=rule, mass_factor=factor, kvp=kvp)
+    return score_volume(scan.volume, labels.labels_zyx, rule=rule, mass_factor=factor, vessels_zyx=vessels_zyx, kvp=kvp)
 
 
 def above_threshold(volume: Volume, segmentation: Segmentation, *, threshold_hu: int) -> Labels:
@@ -141,6 +146,11 @@ def above_threshold(volume: Volume, segmentation: Segmentation, *, threshold_hu:
     below = calcium[volume.ct_hu_zyx.reshape(-1)[calcium] < threshold_hu]
     labels[below] = np.where(segmentation.heart_zyx.reshape(-1)[below], Label.HEART, Label.BACKGROUND)
     return Labels(labels.reshape(volume.grid.shape_zyx), volume.grid)
+
+
+def _count_vessels(scoring: Scoring) -> int | None:
+    """Return the number of vessels with calcium; ``None`` where vessels are not known."""
+    return sum(score.agatston > 0 for score in scoring.vessels.values()) if scoring.vessels else None
 
 
 def refuse_unfit(flags: tuple[QualityFlag, ...]) -> None:
@@ -254,7 +264,7 @@ class _Notes:
             reason_code=None,
             coronary=scoring.coronary,
             noncoronary=scoring.noncoronary,
-            category=paper_category(agatston),
+            category=paper_category(agatston, n_vessels=_count_vessels(scoring)),
             vessels=scoring.vessels,
             lesions=scoring.lesions,
             heart=self._heart(),

@@ -28,6 +28,7 @@ from calcmap.segmentation.heart_grid import (
     to_heart_grid,
     to_native_grid,
 )
+from calcmap.segmentation.vessels import VesselModel, load_vessel_model, vessel_map
 
 HEART_PROBABILITY = 0.5
 """A voxel is heart from here on (our choice: neither class is preferred)."""
@@ -55,11 +56,14 @@ class Segmentation:
         Heart mask, calcium in it included; all False when no heart was found.
     seconds : dict of float
         Time of each step.
+    vessels_zyx : ndarray of uint8 or None
+        Vessel of every coronary voxel, see `vessels.vessel_map`; ``None`` where nothing names vessels.
     """
 
     labels: Labels
     heart_zyx: BoolArray
     seconds: dict[str, float] = field(default_factory=dict)
+    vessels_zyx: UInt8Array | None = None
 
 
 class Cascade:
@@ -69,6 +73,8 @@ class Cascade:
     ----------
     heart, calcium : Engine
         The networks.
+    vessels : VesselModel, optional
+        Names each lesion's vessel; without it none has one.
 
     Raises
     ------
@@ -76,8 +82,9 @@ class Cascade:
         A network's metadata are not those that `calcmap export` writes.
     """
 
-    def __init__(self, heart: Engine, calcium: Engine) -> None:
+    def __init__(self, heart: Engine, calcium: Engine, vessels: VesselModel | None = None) -> None:
         self._heart = heart
+        self._vessels = vessels
         self._calcium = calcium
         try:
             self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
@@ -87,8 +94,9 @@ class Cascade:
 
     @property
     def weights_sha256(self) -> dict[str, str]:
-        """SHA-256 of each network file."""
-        return {"heart": self._heart.sha256, "calcium": self._calcium.sha256}
+        """SHA-256 of each network file, and of the vessel model's where there is one."""
+        hashes = {"heart": self._heart.sha256, "calcium": self._calcium.sha256}
+        return hashes if self._vessels is None else {**hashes, "vessels": self._vessels.sha256}
 
     def segment(self, volume: Volume) -> Segmentation:
         """Return heart and calcium labels of a CT; all background where no heart is found."""
@@ -100,7 +108,20 @@ class Cascade:
             started = time.perf_counter()
             labels_zyx[box] = self.find_calcium(volume, heart_zyx, box)
             seconds["calcium"] = time.perf_counter() - started
-        return Segmentation(Labels(labels_zyx, volume.grid), heart_zyx, seconds)
+        return Segmentation(
+            Labels(labels_zyx, volume.grid), heart_zyx, seconds, self.name_vessels(labels_zyx, heart_zyx, box)
+        )
+
+    def name_vessels(
+        self, labels_zyx: UInt8Array, heart_zyx: BoolArray, box: tuple[slice, slice, slice] | None
+    ) -> UInt8Array | None:
+        """Return the vessel of every coronary voxel of a scan, looked for in the heart's box."""
+        if self._vessels is None:
+            return None
+        codes = np.zeros(labels_zyx.shape, dtype=np.uint8)
+        if box is not None:
+            codes[box] = vessel_map(labels_zyx[box], heart_zyx[box], self._vessels)
+        return codes
 
     def find_heart(self, volume: Volume) -> tuple[BoolArray, tuple[slice, slice, slice] | None]:
         """Return the heart mask on the native grid and its box; an empty mask and ``None`` where there is no heart."""
@@ -135,7 +156,7 @@ class Cascade:
 
 
 def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, threads: int | None = None) -> Cascade:
-    """Return the cascade, with the shipped networks unless others are named.
+    """Return the cascade, with the shipped networks unless others are named, and the shipped vessel model.
 
     Parameters
     ----------
@@ -147,7 +168,7 @@ def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, thre
     Returns
     -------
     Cascade
-        Both networks loaded.
+        Both networks and the vessel model loaded.
 
     Raises
     ------
@@ -157,6 +178,7 @@ def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, thre
     return Cascade(
         load_engine(heart or shipped_weights(HEART_FILE), task="heart", threads=threads),
         load_engine(calcium or shipped_weights(CALCIUM_FILE), task="calcium", threads=threads),
+        load_vessel_model(),
     )
 
 
