@@ -44,6 +44,8 @@ from calcmap.simulation.scanner.sites import Acquisition, Site, draw_acquisition
 
 WORKING_STEP_MM = 1.35
 WORKING_SLICE_MM = 2.0
+THICK_MM, THICK_WORKING_SLICE_MM = 4.8, 2.5
+"""Slices from this thickness on are made of planes this far apart (our choice, for speed)."""
 DEFORMATION_SD_MM = 3.2
 FARTHEST_BELOW_MM, FARTHEST_ABOVE_MM = 260.0, 300.0
 """Heights about the heart's middle that no scan leaves: the body bends the same way in every scan of a patient."""
@@ -318,7 +320,7 @@ def _thorax_of(plan: PatientPlan, acquisition: Acquisition) -> Thorax:
     aside = SHOULDER_MM if has_shoulders else 0.0
     step = WORKING_STEP_MM * scale
     axes = (
-        np.arange(low, high, WORKING_SLICE_MM * min(scale, 2)),
+        np.arange(low, high, _working_slice_mm(acquisition) * min(scale, 2)),
         np.arange(corner_low[1], corner_high[1], step),
         np.arange(corner_low[0] - aside, corner_high[0] + aside, step),
     )
@@ -328,6 +330,11 @@ def _thorax_of(plan: PatientPlan, acquisition: Acquisition) -> Thorax:
     tile = ndimage.gaussian_filter(rng.standard_normal((TILE, TILE, TILE), dtype=np.float32), 1.3, mode="wrap")
     return Thorax(anatomy.person, anatomy.frame, anatomy.deformation, canvas, seed,
                   (tile / tile.std()).astype(np.float32))  # fmt: skip
+
+
+def _working_slice_mm(acquisition: Acquisition) -> float:
+    """Return the distance of painted planes: thick slices hide what lies between planes a little farther apart."""
+    return WORKING_SLICE_MM if acquisition.thickness_mm < THICK_MM else THICK_WORKING_SLICE_MM
 
 
 def _scan_reach_mm(person: Person, frame: HeartFrame, acquisition: Acquisition) -> tuple[float, float]:

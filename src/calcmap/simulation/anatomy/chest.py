@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from calcmap.core.volume import Float32Array
@@ -13,13 +11,9 @@ from calcmap.simulation.anatomy.cardiac import confined, heart_field, heart_shar
 from calcmap.simulation.anatomy.lung_vessels import paint_lung_vessels
 from calcmap.simulation.anatomy.lungs import draw_lungs, paint_airways, paint_lungs, paint_scars
 from calcmap.simulation.anatomy.mediastinum import paint_great_vessels, paint_mediastinum
-from calcmap.simulation.anatomy.shapes import Box
 from calcmap.simulation.anatomy.spine import draw_column, paint_spine
 from calcmap.simulation.anatomy.thorax import Thorax
 from calcmap.simulation.anatomy.wall import draw_wall, outer_wall, paint_wall, restore
-
-N_THREADS = 2
-"""Planes painted at once; no influence on the result."""
 
 
 def paint_thorax(thorax: Thorax) -> Float32Array:
@@ -34,13 +28,9 @@ def paint_thorax(thorax: Thorax) -> Float32Array:
     wall, column, lungs = draw_wall(thorax), draw_column(thorax), draw_lungs(thorax)
     paint_arms(thorax)
     cavity = np.empty_like(thorax.canvas.hu)
-
-    def paint_plane(plane: Box) -> None:
+    for plane in thorax.canvas.planes(thorax.canvas.whole):
         cavity[plane] = paint_wall(thorax, wall, plane)
         paint_lungs(thorax, lungs, wall.cage, plane, cavity[plane])
-
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        list(pool.map(paint_plane, thorax.canvas.planes(thorax.canvas.whole)))
     outside = outer_wall(thorax, wall, cavity)
     heart = confined(heart, cavity)
     paint_lung_vessels(thorax, wall.cage, lungs.fissures)

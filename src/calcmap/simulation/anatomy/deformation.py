@@ -45,8 +45,10 @@ class Deformation:
         own = (x[None, None, :], y[None, :, None], z[:, None, None])
         warped = []
         for axis, weights in zip(own, self.weights_mm.astype(np.float32), strict=True):
-            field = np.einsum("zk,kyx->zyx", bases[0], np.einsum("yj,kjx->kyx", bases[1], weights @ bases[2].T))
-            warped.append(field + axis.astype(np.float32))
+            planes = np.matmul(bases[1], weights @ bases[2].T)  # (knots along z, y, x)
+            field = (bases[0] @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
+            field += axis.astype(np.float32)
+            warped.append(field)
         return warped[0], warped[1], warped[2]
 
     def to_model(self, points_mm: Float64Array) -> Float64Array:

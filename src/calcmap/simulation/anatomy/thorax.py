@@ -28,7 +28,7 @@ CORD_HU = 28.0
 WALL_MM = 10.0
 """Thickness of the layer of ribs and intercostal muscles."""
 COARSE_MM = 4.0
-"""Smooth distances are worked out no closer than this and interpolated (our choice: bodies bend over 10 mm)."""
+"""Smooth distances are worked out about this far apart and interpolated (our choice: bodies bend over 10 mm)."""
 TILE = 64
 """Side of the periodic texture tile, voxels."""
 
@@ -94,7 +94,7 @@ def smooth_step(t: FloatArray | np.floating) -> Float32Array:
 
 def coarse_steps(canvas: Canvas) -> tuple[int, int, int]:
     """Return how many voxels along z, y, x a smooth distance may skip on this canvas."""
-    z, y, x = (max(1, int(COARSE_MM // step)) for step in canvas.step_mm_zyx)
+    z, y, x = (max(1, round(COARSE_MM / step)) for step in canvas.step_mm_zyx)
     return z, y, x
 
 
