@@ -68,7 +68,8 @@ _THROUGH_ATRIUM_MM = np.array([[2.0, -2.0, 16.0], [4.0, 0.0, -4.0], [14.0, -12.0
 _IN_INFLOW_MM = np.array([-6.0, 6.0, -2.0])
 _UP_IN_ATRIUM_MM = np.array([[1.0, -1.0, 16.0], [2.0, -3.0, 2.0], [6.0, -10.0, 4.0]])
 _BESIDE_NECK_MM = np.array([28.0, -20.0, -45.0])
-AIR_BELOW_HU = -400.0
+AIR_BELOW_HU = -990.0
+"""Around the body the canvas holds -1000; the lungs, which are no outside, hold more."""
 MARCH_MM, MARCH_STEP_MM = 45.0, 1.0
 ON_SKIN = {"ecg_electrode": 1.0, "ecg_lead": 3.0}
 """Places of what lies on the skin, with the height of its middle above it (mm)."""
