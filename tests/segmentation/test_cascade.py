@@ -110,6 +110,20 @@ def test_a_rib_that_reaches_into_the_heart_mask_is_no_calcium(scan: tuple[Volume
     assert (labels[volume.ct_hu_zyx == 400] > Label.HEART).all()
 
 
+def test_a_catheter_that_leaves_the_hearts_box_through_its_top_is_no_calcium(scan: tuple[Volume, BoolArray]) -> None:
+    volume, heart = scan
+    slices = np.flatnonzero(heart.any(axis=(1, 2)))
+    z = int(slices[-1])
+    y, x = (int(index.mean()) for index in np.nonzero(heart[z]))
+    ct = volume.ct_hu_zyx.copy()
+    ct[z - 2 :, y, x] = 400
+    assert len(ct) - z - 1 > 4  # more of it above the heart than the 3 voxels in it
+    around = (slice(int(slices[0]), z + 2), slice(0, ct.shape[1]), slice(0, ct.shape[2]))
+    labels = stub_cascade().find_calcium(Volume(ct, volume.grid), heart, around)
+    in_box = slice(z - 2 - around[0].start, None)
+    assert (labels[in_box, y, x] <= Label.HEART).all()
+
+
 @pytest.mark.parametrize(("n_inside", "is_outlying"), [(0, True), (1, True), (2, False), (4, False)])
 def test_a_dense_piece_is_the_hearts_when_half_of_it_lies_in_it(n_inside: int, is_outlying: bool) -> None:
     dense, heart = np.zeros((2, 4, 12), dtype=np.bool_), np.zeros((2, 4, 12), dtype=np.bool_)

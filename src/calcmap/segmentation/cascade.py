@@ -149,7 +149,9 @@ class Cascade:
             labels = labels_zyx[first:last]
             labels[here & (found == 1)] = Label.CORONARY
             labels[here & (found == 2)] = Label.NONCORONARY
-        outlying = outlying_components(ct_hu_zyx >= DENSE_HU, heart)
+        # a catheter leaves the box through its top: what lies above and below counts too
+        column = (slice(None), *box[1:])
+        outlying = outlying_components(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])[box[0]]
         labels_zyx[outlying & ~heart] = Label.BACKGROUND
         labels_zyx[outlying & heart] = Label.HEART
         return labels_zyx
@@ -212,6 +214,8 @@ def largest_part(mask_zyx: BoolArray) -> BoolArray:
 
 def outlying_components(dense_zyx: BoolArray, heart_zyx: BoolArray) -> BoolArray:
     """Return the dense components (26 neighbours) that lie in the heart with less than `MIN_SHARE_IN_HEART`.
+
+    Both masks reach from the lowest to the highest slice of the scan, and a little beyond the heart in the slice.
 
     Calcium of the heart is an island in it. Ribs, sternum, spine and catheters may reach into a heart mask that is a
     little too large, but most of each lies outside.
