@@ -23,4 +23,4 @@ def demo(workplace: Path) -> Path:
     order = ["simulate", "--patients", "1", "--site", "pet_ct", "--seed", "4", "--dicom", "-o", str(folder)]
     run = subprocess.run([calcmap, *order], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    return folder
+    return folder / "pet_ct-4-00000"  # an example may have added another patient

@@ -103,6 +103,28 @@ def test_the_summary_by_hand() -> None:
     assert (dice["estimate"], dice["median"], dice["lowest"]) == (pytest.approx(0.825), 0.9, 0.6)
     assert 0.6 <= dice["low"] < dice["estimate"] < dice["high"] <= 0.9
     assert summary["lesions"]["false_per_scan"] == 0.5
+    assert summary["lesions"]["sensitivity"]["n"] == 0
+    assert summary["category_agreement"]["estimate"] == summary["categories_right"] / 4
+    assert summary["off_by_two_or_more"] == 0
+    assert [summary["any_calcium"][name]["n"] for name in ("sensitivity", "specificity")] == [3, 1]
+    assert summary["by_site"] == {}
+
+
+def test_agreement_of_the_scores_is_on_a_log_scale_and_takes_the_allowed_score_nearest_to_the_prediction() -> None:
+    found = [2.0, 250.0, 400.0, 700.0]
+    wanted = [row(0.0, 1), row((50.0, 300.0), 2), row((50.0, 300.0), 2), row(900.0, 3)]
+    rows = [replace(each, agatston=score) for each, score in zip(wanted, found, strict=True)]
+    predicted, reference = np.log1p(found), np.log1p([0.0, 250.0, 300.0, 900.0])
+    expected = np.corrcoef(reference, predicted)[0, 1] ** 2
+    assert summarise(rows)["r2_log_score"]["estimate"] == pytest.approx(expected)
+
+
+def test_sites_are_summed_up_each_for_itself() -> None:
+    rows = [replace(row(0.0, 0), site="a"), replace(row(50.0, 0), site="b"), replace(row(50.0, 1), site="b")]
+    by_site = summarise(rows)["by_site"]
+    assert [by_site[site]["n"] for site in "ab"] == [1, 2]
+    assert by_site["b"]["any_calcium"]["sensitivity"]["estimate"] == 0.5
+    assert by_site["a"]["any_calcium"]["sensitivity"]["estimate"] is None
 
 
 def test_kappa_takes_the_allowed_category_nearest_to_the_prediction() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from calcmap.cli.console import open_console, open_progress, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +57,30 @@ def evaluate(
         category = f"{row.reference_category} -> {row.category}"
         table.add_row(row.case_id, reference, f"{row.agatston:.1f}", category, f"{row.dice_heart:.3f}")
     console.print(table)
+    console.print(_matrix_table(summary))
+    console.print(f"any calcium: {_found_words(summary)}")
     console.print(f"{len(rows)} cases; {_kappa_words(summary)}; results in {out}")
+
+
+def _matrix_table(summary: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    from calcmap.scoring.categories import PAPER_NAMES
+
+    table = Table("reference", *(f"predicted {name}" for name in PAPER_NAMES))
+    for name, counts in zip(PAPER_NAMES, summary["matrix"], strict=True):
+        table.add_row(name, *(str(count) for count in counts))
+    return table
+
+
+def _found_words(summary: Mapping[str, Any]) -> str:
+    words = []
+    for name, share in summary["any_calcium"].items():
+        known = "no such case" if share["estimate"] is None else (
+            f"{share['estimate']:.2f} ({share['low']:.2f} to {share['high']:.2f}, n = {share['n']})"
+        )  # fmt: skip
+        words.append(f"{name} {known}")
+    return ", ".join(words)
 
 
 def _kappa_words(summary: Mapping[str, Any]) -> str:

@@ -13,7 +13,14 @@ import numpy as np
 from calcmap import __version__
 from calcmap.core.errors import ConfigError, InputError, OutputError
 from calcmap.core.volume import Float64Array, Label, Volume
-from calcmap.evaluation.agreement import Weighting, confusion_matrix, weighted_kappa
+from calcmap.evaluation.agreement import (
+    Estimate,
+    Weighting,
+    confusion_matrix,
+    r_squared,
+    weighted_kappa,
+    wilson_proportion,
+)
 from calcmap.evaluation.overlap import dice, lesion_detection
 from calcmap.io.cases import load_case_arrays
 from calcmap.scoring.agatston import score_volume
@@ -163,7 +170,11 @@ def read_evaluation(folder: Path) -> list[CaseRow]:
 
 
 def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
-    """Return agreement and overlap over some cases, JSON-ready.
+    """Return agreement and overlap over some cases, JSON-ready, and the same for each site where there are several.
+
+    Intervals are 95 %: of proportions Wilson's, of r squared Fisher's, of the Dice a bootstrap over cases. Lesions of
+    one scan are not independent, so the interval of their sensitivity is somewhat too narrow. Wherever the reference is
+    a range, the allowed value nearest to the prediction is taken.
 
     Raises
     ------
@@ -172,23 +183,43 @@ def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
     """
     if not rows:
         raise ConfigError("no cases to summarise")
+    sites = sorted({row.site for row in rows})
+    by_site = {} if len(sites) < 2 else {site: _figures([row for row in rows if row.site == site]) for site in sites}
+    return {**_figures(rows), "by_site": by_site, "cases": [asdict(row) for row in rows]}
+
+
+def _figures(rows: Sequence[CaseRow]) -> dict[str, object]:
     reference = [_nearest_allowed_category(row) for row in rows]
     matrix = confusion_matrix(reference, [row.category for row in rows], n_categories=N_CATEGORIES)
     kappa = weighted_kappa(matrix, Weighting.LINEAR)
+    scores = np.array([[np.clip(row.agatston, *row.reference_range), row.agatston] for row in rows])
+    n_right = sum(row.is_category_right for row in rows)
+    n_lesions, n_found = sum(row.n_reference_lesions for row in rows), sum(row.n_found_lesions for row in rows)
     return {
         "n": len(rows),
         "kappa_linear": {"estimate": kappa.estimate, "low": kappa.low, "high": kappa.high},
         "kappa_reason": kappa.reason,
         "matrix": matrix.tolist(),
-        "categories_right": sum(row.is_category_right for row in rows),
+        "categories_right": n_right,
+        "category_agreement": _interval(wilson_proportion(n_right, len(rows))),
+        "off_by_two_or_more": int(sum(matrix[i, j] for i, j in np.ndindex(matrix.shape) if abs(i - j) > 1)),
+        "r2_log_score": _interval(r_squared(*np.log1p(scores).T)),
+        "any_calcium": {
+            "sensitivity": _interval(wilson_proportion(int(matrix[1:, 1:].sum()), int(matrix[1:].sum()))),
+            "specificity": _interval(wilson_proportion(int(matrix[0, 0]), int(matrix[0].sum()))),
+        },
         "dice_heart": _dice_summary(np.array([row.dice_heart for row in rows])),
         "lesions": {
-            "reference": sum(row.n_reference_lesions for row in rows),
-            "found": sum(row.n_found_lesions for row in rows),
+            "reference": n_lesions,
+            "found": n_found,
+            "sensitivity": _interval(wilson_proportion(n_found, n_lesions)),
             "false_per_scan": sum(row.n_false_lesions for row in rows) / len(rows),
         },
-        "cases": [asdict(row) for row in rows],
     }
+
+
+def _interval(estimate: Estimate) -> dict[str, float | int | None]:
+    return {"estimate": estimate.estimate, "low": estimate.low, "high": estimate.high, "n": estimate.n}
 
 
 def _dice_summary(dices: Float64Array) -> dict[str, float]:
