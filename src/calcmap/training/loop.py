@@ -121,6 +121,8 @@ def train(
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         # Before the samples are made, which takes minutes: a run that cannot begin or go on says so at once.
         progress = _resume(run, network, optimizer, config) if resume else _begin(run, config, team)
+        if resume and team.is_first:
+            _drop_metrics_after(run, progress.step)
         samples = _without_groups(
             load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache), config.exclude_groups
         )
@@ -397,9 +399,7 @@ def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, con
         )
     load_network_weights(network, content, where=run / LAST)
     optimizer.load_state_dict(content["optimizer"])
-    progress = Progress(**content["progress"])
-    _drop_metrics_after(run, progress.step)
-    return progress
+    return Progress(**content["progress"])
 
 
 def _append_metrics(run: Path, row: tuple[int, float, float, float, float, float]) -> None:
