@@ -21,7 +21,7 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from calcmap.core.volume import Float64Array, IntArray, Label
-from calcmap.io.cases import find_cases, load_case_arrays, read_case
+from calcmap.io.cases import find_cases, load_case_arrays
 from calcmap.segmentation.calcium_input import heart_frame
 from calcmap.segmentation.vessels import N_FEATURES, VESSELS, VesselModel, features
 
@@ -44,12 +44,8 @@ class Lesion:
 
 def lesions_of(folder: Path) -> Iterator[Lesion]:
     """Yield the lesions of one simulated case with their true vessels."""
-    plaques = [
-        deposit
-        for deposit in json.loads((folder / "case.json").read_text(encoding="utf-8"))["facts"]["deposits"]
-        if deposit["tissue"] == "coronary"
-    ]
-    volume, labels, _ = load_case_arrays(folder)
+    volume, labels, case = load_case_arrays(folder)
+    plaques = [deposit for deposit in case.extra["facts"]["deposits"] if deposit["tissue"] == "coronary"]
     components, n = ndimage.label(labels.labels_zyx == Label.CORONARY, structure=np.ones((3, 3, 3)))
     if n == 0 or not plaques:
         return
@@ -63,11 +59,7 @@ def lesions_of(folder: Path) -> Iterator[Lesion]:
         near = away.min(axis=1) < FARTHEST_MM
         if near.any():
             vessel = np.bincount(vessels[away[near].argmin(axis=1)]).argmax()
-            yield Lesion(
-                read_case(folder).site or "unknown",
-                (index - np.array(frame.centre_zyx)) / np.array(frame.half_size_zyx),
-                int(vessel),
-            )
+            yield Lesion(case.site or "unknown", frame.relative(index), int(vessel))
 
 
 def fit(lesions: list[Lesion]) -> VesselModel:

@@ -16,6 +16,6 @@ def to_mb(max_rss: int) -> float:
 
 def peak_rss_mb() -> float:
     """Return the most memory that this process has held so far, MB."""
-    import resource  # not on every system; `launching.check_system` says so before anything is measured
+    import resource  # not on every system: whoever calls this checks first, or catches the ImportError
 
     return to_mb(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from calcmap.core.volume import BoolArray, Float32Array, Int16Array, UInt8Array
+from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Int16Array, IntArray, UInt8Array
 
 CALCIUM_WINDOW_HU = (-250.0, 550.0)
 """HU range that the calcium network sees: from below fat to dense calcium."""
@@ -29,6 +29,11 @@ class HeartFrame:
 
     centre_zyx: tuple[float, float, float]
     half_size_zyx: tuple[float, float, float]
+
+    def relative(self, index_zyx: IntArray) -> Float64Array:
+        """Return voxel indices (n, 3) as heart-relative coordinates: 0 is the centre, 1 the half size."""
+        position: Float64Array = (index_zyx - np.array(self.centre_zyx)) / np.array(self.half_size_zyx)
+        return position
 
     def seen_from(self, corner_zyx: tuple[int, ...]) -> HeartFrame:
         """Return the same frame in indices of a box that begins at ``corner_zyx``."""

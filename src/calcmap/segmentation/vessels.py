@@ -92,8 +92,7 @@ def vessel_map(labels_zyx: UInt8Array, heart_zyx: BoolArray, model: VesselModel)
     found = np.argwhere(labels_zyx == Label.CORONARY)
     if len(found) == 0 or not heart_zyx.any():
         return codes
-    frame = heart_frame(heart_zyx)
-    position = (found - np.array(frame.centre_zyx)) / np.array(frame.half_size_zyx)
+    position = heart_frame(heart_zyx).relative(found)
     codes[tuple(found.T)] = model.probabilities(position).argmax(axis=1) + 1
     return codes
 

@@ -236,10 +236,8 @@ def _lesions(
 
 def _box_of(mask_zyx: BoolArray) -> tuple[slice, ...] | None:
     """Return the smallest box that holds a mask; most of a scan around calcium is empty."""
-    sides = [np.flatnonzero(mask_zyx.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    if len(sides[0]) == 0:
-        return None
-    return tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+    boxes = ndimage.find_objects(mask_zyx.view(np.uint8))
+    return boxes[0] if boxes else None
 
 
 def _main_owner(spot: IntArray, owner: IntArray, weight: Float32Array, *, n_owners: int) -> IntArray:

@@ -120,9 +120,7 @@ def train(
         network = build_network(config).to(team.device)
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         # Before the samples are made, which takes minutes: a run that cannot begin or go on says so at once.
-        progress = _resume(run, network, optimizer, config) if resume else _begin(run, config, team)
-        if resume and team.is_first:
-            _drop_metrics_after(run, progress.step)
+        progress = _resume(run, network, optimizer, config, team) if resume else _begin(run, config, team)
         samples = _without_groups(
             load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache), config.exclude_groups
         )
@@ -389,7 +387,9 @@ def _begin(run: Path, config: TrainConfig, team: Team) -> Progress:
     return begun
 
 
-def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig) -> Progress:
+def _resume(
+    run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, team: Team
+) -> Progress:
     content = load_checkpoint(run / LAST)
     if content["config"] != config_to_dict(config):
         asked, started_with = config_to_dict(config), content["config"]
@@ -399,7 +399,10 @@ def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, con
         )
     load_network_weights(network, content, where=run / LAST)
     optimizer.load_state_dict(content["optimizer"])
-    return Progress(**content["progress"])
+    progress = Progress(**content["progress"])
+    if team.is_first:
+        _drop_metrics_after(run, progress.step)
+    return progress
 
 
 def _append_metrics(run: Path, row: tuple[int, float, float, float, float, float]) -> None:

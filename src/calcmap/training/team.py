@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -88,7 +89,13 @@ def autocast(team: Team, *, mixed_precision: bool) -> AbstractContextManager[obj
 
 
 def peak_memory_mb(team: Team) -> float:
-    """Return the most memory training has held so far, MB: of the GPU, or of the process on a CPU."""
+    """Return the most memory training has held so far, MB: of the GPU, or of the process on a CPU.
+
+    Not a number where the system does not count it.
+    """
     if team.device.type == "cuda":
         return torch.cuda.max_memory_allocated(team.device) / BYTES_PER_MB
-    return peak_rss_mb()
+    try:
+        return peak_rss_mb()
+    except ImportError:  # Windows keeps no such count; a loss curve is worth having without it
+        return math.nan
