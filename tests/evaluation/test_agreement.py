@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from calcmap.core.errors import InputError
 from calcmap.evaluation.agreement import (
     Weighting,
+    concordance_correlation,
     confusion_matrix,
     proportion_agreement,
     r_squared,
@@ -294,3 +295,13 @@ def test_malformed_scores_are_refused(reference: ArrayLike, test: ArrayLike, mes
 def test_impossible_confidence_is_refused(confidence: float) -> None:
     with pytest.raises(InputError, match="between 0 and 1"):
         weighted_kappa(SEXUAL_FUN, Weighting.LINEAR, confidence=confidence)
+
+
+def test_concordance_is_one_on_the_line_and_falls_with_a_shift() -> None:
+    x = [0.0, 1.0, 2.0, 3.0]
+    assert concordance_correlation(x, x) == 1.0
+    assert concordance_correlation([2.0, 2.0], [2.0, 2.0]) == 1.0
+    # By hand: variances 1.25 and 1.25, covariance 1.25, shift 1: 2 * 1.25 / (2.5 + 1).
+    assert concordance_correlation(x, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(2.5 / 3.5)
+    assert concordance_correlation(x, x[::-1]) == pytest.approx(-1.0)
+    assert concordance_correlation([], []) is None

@@ -22,7 +22,19 @@ SPACING_MM_ZYX = (6.0, 5.0, 5.0)
 GRID = HeartGridConfig(in_plane_mm=10.0, slice_mm=12.0, size_px=20)
 NETWORK = NetworkSettings(level_channels=(4, 6), lstm_level=1, lstm_channels=2)
 STILL = AugmentationSettings(
-    rotation_degrees=0, scale=0, slice_scale=0, shift_px=0, hu_gain=0, hu_offset=0, noise_hu=0, heart_shift_mm=0
+    rotation_degrees=0,
+    scale=0,
+    slice_scale=0,
+    shift_px=0,
+    hu_gain=0,
+    hu_offset=0,
+    noise_hu=0,
+    heart_shift_mm=0,
+    field_cut=0,
+    kernel_px=0,
+    motion_px=0,
+    voltage=0,
+    thickness=0,
 )
 
 

@@ -9,6 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: torch is not installed (train extra)")
 
+from calcmap.core.volume import Grid, Volume  # noqa: E402
+from calcmap.scoring.agatston import score_mask  # noqa: E402
+from calcmap.scoring.rules import get_profile  # noqa: E402
 from calcmap.training.samples import (  # noqa: E402
     IGNORED,
     CalciumSample,
@@ -60,9 +63,9 @@ def test_all_calcium_told_apart_is_one(calcium: CalciumSample) -> None:
 
 
 def test_both_classes_count_alike(calcium: CalciumSample) -> None:
-    # All noncoronary right, all coronary missed: F1 of 1 and of 0.
-    found = np.where(calcium.target_zyx == 2, 2, 0)
-    assert validate(Oracle(lambda _: found, 3), [calcium]) == pytest.approx(0.5)
+    # All noncoronary right, all coronary missed: F1 of 1 and of 0, and no concordance; then the other way round.
+    assert validate(Oracle(lambda _: np.where(calcium.target_zyx == 2, 2, 0), 3), [calcium]) == pytest.approx(0.25)
+    assert validate(Oracle(lambda _: np.where(calcium.target_zyx == 1, 1, 0), 3), [calcium]) == pytest.approx(0.75)
 
 
 def test_ignored_voxels_do_not_count(calcium: CalciumSample) -> None:
@@ -89,5 +92,16 @@ def test_a_sample_weighs_as_the_root_of_its_candidates(calcium: CalciumSample) -
     def right_if_large(slices: torch.Tensor) -> np.ndarray:
         return large.target_zyx if len(slices) == len(large.target_zyx) else np.zeros_like(calcium.target_zyx)
 
-    # With weights 1 (wrong, all background) and 2 (right): F1 = 2 * 2 / (2 * 2 + 1).
-    assert validate(Oracle(right_if_large, 3), [calcium, large]) == pytest.approx(0.8)
+    # With weights 1 (wrong, all background) and 2 (right): F1 = 2 * 2 / (2 * 2 + 1). One score of 0 instead of its due.
+    small_score, large_score = (_coronary_score(sample) for sample in (calcium, large))
+    truth, found = np.log1p([small_score, large_score]), np.log1p([0.0, large_score])
+    # Lin's coefficient from its definition.
+    covariance = np.mean((truth - truth.mean()) * (found - found.mean()))
+    concordance = 2 * covariance / (truth.var() + found.var() + (truth.mean() - found.mean()) ** 2)
+    assert validate(Oracle(right_if_large, 3), [calcium, large]) == pytest.approx((0.8 + concordance) / 2)
+
+
+def _coronary_score(sample: CalciumSample) -> float:
+    z_mm, y_mm, x_mm = sample.spacing_mm_zyx
+    volume = Volume(sample.ct_hu_zyx, Grid(sample.ct_hu_zyx.shape, np.diag([x_mm, y_mm, z_mm, 1.0])))
+    return score_mask(volume, sample.target_zyx == 1, rule=get_profile("clinical")).coronary.agatston

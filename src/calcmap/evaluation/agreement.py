@@ -208,6 +208,44 @@ def wilson_proportion(successes: int, n: int, *, confidence: float = CONFIDENCE)
     return Estimate(share, low, high, n)
 
 
+def concordance_correlation(reference: ArrayLike, test: ArrayLike) -> float | None:
+    """Return Lin's concordance correlation of two readings: how closely they keep to the line of equality.
+
+    Unlike a correlation it falls when one reading is shifted or stretched.
+
+    Parameters
+    ----------
+    reference, test : array_like of float, shape (n,)
+        Scores of the same cases in one order; raw or transformed, as given.
+
+    Returns
+    -------
+    float or None
+        -1 to 1; 1 when all pairs are equal, also where neither reading varies; ``None`` without cases.
+
+    Raises
+    ------
+    InputError
+        Different lengths, more than one axis, or values that are not finite.
+
+    Notes
+    -----
+    Variances and covariance are divided by n, as Lin did; some packages divide by n - 1.
+
+    References
+    ----------
+    .. [1] Lin, Biometrics 1989;45:255-268.
+    """
+    x, y = _finite_values(reference, name="reference"), _finite_values(test, name="test")
+    _check_paired(x, y)
+    if x.size == 0:
+        return None
+    spread = float(x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    if spread == 0.0:
+        return 1.0
+    return float(2.0 * np.mean((x - x.mean()) * (y - y.mean())) / spread)
+
+
 def r_squared(reference: ArrayLike, test: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
     """Return the squared Pearson correlation of two readings, with an interval by Fisher's transformation.
 

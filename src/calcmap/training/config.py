@@ -98,8 +98,9 @@ class LossSettings:
 class AugmentationSettings:
     """Random changes of every training crop; each value is the largest change, drawn evenly from both sides.
 
-    Heart crops are turned, scaled and shifted; calcium crops keep their voxels, since a resampled voxel is none that a
-    scanner made, but see a heart mask that is a little wrong.
+    Heart crops are turned, scaled, shifted and cut to a smaller field. Calcium crops keep their voxels' size, since a
+    resampled voxel is none that a scanner made; they see what another scanner would have made of them, and a heart mask
+    that is a little wrong. Nothing is mirrored: the heart lies on the left, and where calcium lies tells what it is.
 
     Parameters
     ----------
@@ -109,13 +110,22 @@ class AugmentationSettings:
         Relative and absolute change of all HU.
     noise_hu : float
         Largest SD of added noise; half of the crops get some.
+    field_cut : float
+        Heart only: share of the grid's half width that is air around a round field of view; half of the crops are cut.
+        The corners go first: a circle within the grid.
+    kernel_px, motion_px : float
+        Calcium only: SD of a softer kernel's blur (a sharper one adds the same share of what a blur takes away); length
+        of a line along which the heart moves. Half of the crops each.
+    voltage, thickness : float
+        Calcium only: relative change of what is denser than soft tissue; share of each neighbouring slice that is mixed
+        in, at most 1/3. Half of the crops each.
     heart_shift_mm : float
         Calcium only: how far the heart mask is moved; by up to half of it the mask is widened or narrowed too.
 
     Raises
     ------
     ConfigError
-        A value is negative, or a scale is not below 1.
+        A value is negative, a scale, gain, field or voltage is not below 1, or a thickness is above 1/3.
     """
 
     rotation_degrees: float = 8.0
@@ -125,6 +135,11 @@ class AugmentationSettings:
     hu_gain: float = 0.05
     hu_offset: float = 15.0
     noise_hu: float = 20.0
+    field_cut: float = 0.1
+    kernel_px: float = 0.6
+    motion_px: float = 2.0
+    voltage: float = 0.15
+    thickness: float = 0.2
     heart_shift_mm: float = 4.0
 
     def __post_init__(self) -> None:
@@ -132,9 +147,11 @@ class AugmentationSettings:
         complaints = [f"{name} is {value:g}, expected 0 or more" for name, value in values.items() if value < 0]
         complaints += [
             f"{name} is {values[name]:g}, expected below 1"
-            for name in ("scale", "slice_scale", "hu_gain")
+            for name in ("scale", "slice_scale", "hu_gain", "field_cut", "voltage")
             if values[name] >= 1
         ]
+        if values["thickness"] > 1 / 3:  # beyond it the neighbours would weigh more than the slice itself
+            complaints.append(f"thickness is {values['thickness']:g}, expected at most 1/3")
         if complaints:
             raise ConfigError("; ".join(complaints))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,7 +19,8 @@ from calcmap.segmentation.calcium_input import (
     grow_mask,
     heart_frame,
 )
-from calcmap.segmentation.heart_grid import heart_network_input
+from calcmap.segmentation.heart_grid import AIR_HU, heart_network_input
+from calcmap.training.appearance import spread_target, vary_hu, vary_scanner
 from calcmap.training.config import AugmentationSettings, TrainConfig
 from calcmap.training.samples import IGNORED, CalciumSample, HeartSample, SampleFacts
 
@@ -80,7 +80,7 @@ def heart_crop(sample: HeartSample, config: TrainConfig, rng: np.random.Generato
     # Air (-1000) is outside: padding with zeros, so the offset is taken off and put back.
     hu = _warp(sample.ct_hu_zyx.astype(np.float32) + 1000.0, sampling_grid) - 1000.0
     heart = torch.from_numpy(_warp(sample.heart_zyx.astype(np.float32) / 255.0, sampling_grid)).clamp(0, 1)
-    noisy = _vary_hu(hu, config.augmentation, rng)
+    noisy = _cut_field(vary_hu(hu, config.augmentation, rng), config.augmentation, rng)
     return Crop(
         input_schw=torch.from_numpy(heart_network_input(noisy)),
         target_schw=torch.stack([1.0 - heart, heart], dim=1),
@@ -91,12 +91,13 @@ def heart_crop(sample: HeartSample, config: TrainConfig, rng: np.random.Generato
 def calcium_crop(sample: CalciumSample, config: TrainConfig, rng: np.random.Generator) -> Crop:
     """Return native slices inside a heart mask that is a little wrong, and the calcium among their candidates."""
     box = _calcium_box(sample, config, rng)
-    hu = _vary_hu(sample.ct_hu_zyx[box].astype(np.float32), config.augmentation, rng)
-    ct_hu = np.rint(hu).astype(np.int16)
+    native = sample.ct_hu_zyx[box].astype(np.float32)
+    rescanned = vary_scanner(native, config.augmentation, rng)
+    target = spread_target(sample.target_zyx[box], native, rescanned)
+    ct_hu = np.rint(vary_hu(rescanned, config.augmentation, rng)).astype(np.int16)
     moved, frame = _moved_heart(sample, config.augmentation, rng)
     heart = _widened(moved[box], config.augmentation, sample.spacing_mm_zyx, rng)
     channels = calcium_network_input(ct_hu, heart, frame.seen_from(tuple(part.start for part in box)))
-    target = sample.target_zyx[box]
     mask = calcium_loss_mask(ct_hu, sample.heart_zyx[box], target, spacing_mm_zyx=sample.spacing_mm_zyx)
     return Crop(
         input_schw=_pad(torch.from_numpy(channels), config.crop_px, mode="replicate"),
@@ -130,23 +131,19 @@ def _random_affine(shape_zyx: tuple[int, ...], config: TrainConfig, rng: np.rand
     )
 
 
+def _cut_field(hu_zyx: Float32Array, vary: AugmentationSettings, rng: np.random.Generator) -> Float32Array:
+    """Return a crop of which half keep only a round field of view, air around it."""
+    share = rng.uniform(0.0, vary.field_cut) if rng.random() < 0.5 else 0.0
+    if share == 0.0:
+        return hu_zyx
+    n_rows, n_columns = hu_zyx.shape[1:]
+    y, x = np.ogrid[-1.0 : 1.0 : n_rows * 1j, -1.0 : 1.0 : n_columns * 1j]
+    return np.where(y**2 + x**2 <= (1.0 - share) ** 2, hu_zyx, np.float32(AIR_HU))
+
+
 def _warp(values_zyx: Float32Array, sampling_grid: Tensor) -> Float32Array:
     warped = functional.grid_sample(torch.from_numpy(values_zyx)[None, None], sampling_grid, align_corners=False)
     return np.asarray(warped[0, 0].numpy(), dtype=np.float32)
-
-
-def _vary_hu(hu_zyx: Float32Array, vary: AugmentationSettings, rng: np.random.Generator) -> Float32Array:
-    """Return HU with another gain, offset and noise; noise is blurred a little, as reconstruction does."""
-    gain = 1.0 + rng.uniform(-vary.hu_gain, vary.hu_gain)
-    offset = rng.uniform(-vary.hu_offset, vary.hu_offset)
-    noise_sd = rng.uniform(0.0, vary.noise_hu) if rng.random() < 0.5 else 0.0
-    varied = hu_zyx * np.float32(gain) + np.float32(offset)
-    if noise_sd > 0.0:
-        noise = rng.standard_normal(hu_zyx.shape, dtype=np.float32)
-        for axis in (1, 2):
-            noise = ndimage.uniform_filter1d(noise, size=2, axis=axis)
-        varied = varied + noise * np.float32(noise_sd / noise.std())
-    return np.asarray(varied, dtype=np.float32)
 
 
 def _moved_heart(
