@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from calcmap.simulation.population.clinical import draw_clinical_row
 from calcmap.simulation.population.draws import cohort_points
 from calcmap.simulation.population.outcomes import DAYS_PER_YEAR, draw_outcome
 from calcmap.simulation.population.populations import EXTERNAL
+from marked_page import write_sections
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -323,17 +323,6 @@ def sections_of(cohort: Cohort, *, sweep: Sequence[int]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def write_page(page: Path, sections: dict[str, str]) -> None:
-    """Write sections anew between ``<!-- NAME -->`` and ``<!-- /NAME -->`` of a page."""
-    text = page.read_text(encoding="utf-8")
-    for name, body in sections.items():
-        marked = f"<!-- {name} -->\n{body}\n<!-- /{name} -->"
-        text, n = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _, new=marked: new, text, flags=re.DOTALL)
-        if n != 1:
-            raise SystemExit(f"{page} has {n} sections {name}, expected 1")
-    page.write_text(text, encoding="utf-8")
-
-
 def main() -> None:
     """Make the cohort and the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -354,7 +343,7 @@ def main() -> None:
     for name, body in sections.items():
         print(f"\n{name}\n\n{body}")
     if options.docs:
-        write_page(options.docs / "explanation" / "simulated-cohort.md", sections)
+        write_sections(options.docs / "explanation" / "simulated-cohort.md", sections)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -31,6 +29,7 @@ from calcmap.io.cases import load_case_arrays
 from calcmap.simulation.anatomy.mediastinum import great_vessel_curve
 from calcmap.simulation.patient import patient_seed, plan_patient, scan_patient
 from calcmap.simulation.scanner.sites import SITES
+from marked_page import write_sections
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -324,21 +323,6 @@ def sheet(pictures: Sequence[Pictures], path: Path) -> None:
     plt.close(figure)
 
 
-def write_page(page: Path, sections: dict[str, str]) -> None:
-    """Write sections anew between ``<!-- NAME -->`` and ``<!-- /NAME -->`` of a page."""
-    text = page.read_text(encoding="utf-8")
-    for name, body in sections.items():
-        replacement = partial(_section, name, body)
-        text, n = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", replacement, text, flags=re.DOTALL)
-        if n != 1:
-            raise SystemExit(f"{page} has {n} sections {name}, expected 1")
-    page.write_text(text, encoding="utf-8")
-
-
-def _section(name: str, body: str, _: re.Match[str]) -> str:
-    return f"<!-- {name} -->\n{body}\n<!-- /{name} -->"
-
-
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -372,7 +356,7 @@ def main() -> None:
                 else "chest_low_dose")]  # fmt: skip
         sheet([scan, mine[k % len(mine)]], options.out / f"side-by-side-{scan.name}.png")
     if options.docs:
-        write_page(options.docs / "explanation" / "simulated-and-real.md", sections)
+        write_sections(options.docs / "explanation" / "simulated-and-real.md", sections)
 
 
 if __name__ == "__main__":

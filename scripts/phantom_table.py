@@ -24,6 +24,7 @@ from calcmap.simulation.phantom.geometry import INSERTS, PhantomSize
 from calcmap.simulation.phantom.published import PUBLISHED, PublishedScores
 from calcmap.simulation.phantom.scan import SimulatedPhantom, simulate_phantom
 from calcmap.simulation.phantom.scanners import CANON, PHANTOM_SCANNERS, Alignment
+from marked_page import write_sections
 
 FIRST_SEED = 0
 AROUND_INSERTS_MM = (-6.5, 6.5)
@@ -52,11 +53,11 @@ def main() -> None:
     if arguments.real is not None:
         parts["REAL"] = _real(arguments.real, found["canon", PhantomSize.LARGE])
     for name, lines in parts.items():
-        text = "\n".join(lines).strip("\n") + "\n"
+        text = "\n".join(lines).strip("\n")
         if arguments.page is None:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(text + "\n\n")
         else:
-            _replace(arguments.page, name, text)
+            write_sections(arguments.page, {name: text})
 
 
 def _parse() -> argparse.Namespace:
@@ -65,14 +66,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--page", type=Path)
     parser.add_argument("--real", type=Path)
     return parser.parse_args()
-
-
-def _replace(page: Path, name: str, text: str) -> None:
-    before, start, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
-    _, end, after = rest.partition(f"<!-- /{name} -->\n")
-    if not (start and end):
-        raise SystemExit(f"{page} has no markers of {name}")
-    page.write_text(before + start + text + end + after, encoding="utf-8")
 
 
 def _scores(vendor: str, size: PhantomSize, repeats: int) -> Scores:
