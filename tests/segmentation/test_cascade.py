@@ -17,10 +17,10 @@ from calcmap.segmentation.calcium_input import calcium_network_input, heart_fram
 from calcmap.segmentation.cascade import (
     MIN_CANDIDATE_HU,
     Cascade,
+    dense_pieces,
     foreground_probability,
     largest_component,
     load_cascade,
-    outlying_components,
     runs_of_slices,
 )
 from calcmap.segmentation.engine import Engine
@@ -130,7 +130,8 @@ def test_a_dense_piece_is_the_hearts_when_half_of_it_lies_in_it(n_inside: int, i
     dense[0, 1, 4:8] = True
     dense[1, 3, 0] = True  # another piece, outside
     heart[:, :, 8 - n_inside : 12] = True
-    found = outlying_components(dense, heart)
+    piece, is_none_of_the_hearts = dense_pieces(dense, heart)
+    found = is_none_of_the_hearts[piece]
     assert found[0, 1, 4:8].tolist() == [is_outlying] * 4
     assert found.sum() == 4 * is_outlying + 1
 
@@ -140,7 +141,7 @@ def test_pieces_that_touch_by_a_corner_are_one() -> None:
     dense[0, 0, 0] = dense[1, 1, 1] = True
     heart = np.zeros_like(dense)
     heart[0, 0, 0] = True
-    assert not outlying_components(dense, heart).any()
+    assert dense_pieces(dense, heart)[1].tolist() == [False, False]
 
 
 def test_network_files_make_the_same_cascade(scan: tuple[Volume, BoolArray], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from calcmap.core.errors import ConfigError, ModelError
-from calcmap.core.volume import BoolArray, Float32Array, Label, Labels, UInt8Array, Volume
+from calcmap.core.volume import BoolArray, Float32Array, Int16Array, IntArray, Labels, UInt8Array, Volume
 from calcmap.segmentation.calcium_input import (
     HEART_REACH_MM,
     calcium_network_input,
@@ -20,6 +20,14 @@ from calcmap.segmentation.calcium_input import (
     heart_frame,
 )
 from calcmap.segmentation.engine import CALCIUM_FILE, HEART_FILE, Engine, load_engine, shipped_weights
+from calcmap.segmentation.evidence import (
+    Candidates,
+    DecisionOffsets,
+    Evidence,
+    decide,
+    gather_evidence,
+    paint_labels,
+)
 from calcmap.segmentation.heart_grid import (
     HeartGrid,
     HeartGridConfig,
@@ -41,6 +49,7 @@ MIN_SHARE_IN_HEART = 0.5
 MIN_CANDIDATE_HU = 100
 """Voxels denser than this in or near the heart are labelled: below every threshold that a scoring profile uses at
 120 kVp or more, so that the label map serves all of them."""
+N_CALCIUM_CLASSES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +67,15 @@ class Segmentation:
         Time of each step.
     vessels_zyx : ndarray of uint8 or None
         Vessel of every coronary voxel, see `vessels.vessel_map`; ``None`` where nothing names vessels.
+    evidence : tuple of Evidence
+        What counts as coronary calcium, and what nearly did.
     """
 
     labels: Labels
     heart_zyx: BoolArray
     seconds: dict[str, float] = field(default_factory=dict)
     vessels_zyx: UInt8Array | None = None
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Cascade:
@@ -86,6 +98,7 @@ class Cascade:
         self._heart = heart
         self._vessels = vessels
         self._calcium = calcium
+        self.offsets = DecisionOffsets()
         try:
             self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
             self._calcium_reach = int(json.loads(calcium.metadata["network"])["reach"])
@@ -104,12 +117,16 @@ class Cascade:
         heart_zyx, box = self.find_heart(volume)
         seconds = {"heart": time.perf_counter() - started}
         labels_zyx = np.zeros(volume.grid.shape_zyx, dtype=np.uint8)
+        evidence: tuple[Evidence, ...] = ()
         if box is not None:
             started = time.perf_counter()
-            labels_zyx[box] = self.find_calcium(volume, heart_zyx, box)
+            candidates = self.find_candidates(volume, heart_zyx, box)
+            class_voxel = decide(candidates, self.offsets)
+            labels_zyx[box] = paint_labels(candidates, class_voxel, heart_zyx[box])
+            evidence = gather_evidence(candidates, class_voxel, self.offsets)
             seconds["calcium"] = time.perf_counter() - started
         return Segmentation(
-            Labels(labels_zyx, volume.grid), heart_zyx, seconds, self.name_vessels(labels_zyx, heart_zyx, box)
+            Labels(labels_zyx, volume.grid), heart_zyx, seconds, self.name_vessels(labels_zyx, heart_zyx, box), evidence
         )
 
     def name_vessels(
@@ -137,24 +154,41 @@ class Cascade:
 
     def find_calcium(self, volume: Volume, heart_zyx: BoolArray, box: tuple[slice, slice, slice]) -> UInt8Array:
         """Return the label map of ``box``: heart, and the calcium that the network finds in or near it."""
+        candidates = self.find_candidates(volume, heart_zyx, box)
+        return paint_labels(candidates, decide(candidates, self.offsets), heart_zyx[box])
+
+    def find_candidates(self, volume: Volume, heart_zyx: BoolArray, box: tuple[slice, slice, slice]) -> Candidates:
+        """Return the voxels of ``box`` that could be calcium, with what the network says of each."""
         ct_hu_zyx, heart = volume.ct_hu_zyx[box], heart_zyx[box]
         near_heart = grow_mask(heart, reach_mm=HEART_REACH_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
         candidate = near_heart & (ct_hu_zyx >= MIN_CANDIDATE_HU)
-        labels_zyx = np.where(heart, np.uint8(Label.HEART), np.uint8(Label.BACKGROUND))
-        frame = heart_frame(heart)
-        for first, last in runs_of_slices(np.asarray(candidate.any(axis=(1, 2))), neighbours=self._calcium_reach):
-            channels = calcium_network_input(ct_hu_zyx[first:last], heart[first:last], frame.seen_from((first, 0, 0)))
-            found = self._calcium.logits(channels).argmax(axis=1)  # 0 background, 1 coronary, 2 noncoronary
-            here = candidate[first:last]
-            labels = labels_zyx[first:last]
-            labels[here & (found == 1)] = Label.CORONARY
-            labels[here & (found == 2)] = Label.NONCORONARY
         # a catheter leaves the box through its top: what lies above and below counts too
         column = (slice(None), *box[1:])
-        outlying = outlying_components(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])[box[0]]
-        labels_zyx[outlying & ~heart] = Label.BACKGROUND
-        labels_zyx[outlying & heart] = Label.HEART
-        return labels_zyx
+        piece_zyx, is_outlying = dense_pieces(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])
+        index = np.flatnonzero(candidate)
+        piece = piece_zyx[box[0]].reshape(-1)[index]
+        return Candidates(
+            shape_zyx=candidate.shape,
+            spacing_mm_zyx=volume.spacing_mm_zyx,
+            index=index,
+            hu=ct_hu_zyx[candidate],
+            logits_nk=self._calcium_logits(ct_hu_zyx, heart, candidate),
+            piece=piece,
+            is_outlying=is_outlying[piece],
+        )
+
+    def _calcium_logits(self, ct_hu_zyx: Int16Array, heart_zyx: BoolArray, candidate_zyx: BoolArray) -> Float32Array:
+        """Return the calcium network's logits (voxels, 3) at the candidates of a box; other slices are not run."""
+        frame = heart_frame(heart_zyx)
+        logits_nk = [np.empty((0, N_CALCIUM_CLASSES), dtype=np.float32)]
+        wanted_z = np.asarray(candidate_zyx.any(axis=(1, 2)))
+        for first, last in runs_of_slices(wanted_z, neighbours=self._calcium_reach):
+            channels = calcium_network_input(
+                ct_hu_zyx[first:last], heart_zyx[first:last], frame.seen_from((first, 0, 0))
+            )
+            logits_skhw = self._calcium.logits(channels)
+            logits_nk.append(np.moveaxis(logits_skhw, 1, -1)[candidate_zyx[first:last]])
+        return np.concatenate(logits_nk)
 
 
 def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, threads: int | None = None) -> Cascade:
@@ -212,20 +246,30 @@ def largest_part(mask_zyx: BoolArray) -> BoolArray:
     return np.asarray(components == int(sizes.argmax()), dtype=np.bool_)
 
 
-def outlying_components(dense_zyx: BoolArray, heart_zyx: BoolArray) -> BoolArray:
-    """Return the dense components (26 neighbours) that lie in the heart with less than `MIN_SHARE_IN_HEART`.
-
-    Both masks reach from the lowest to the highest slice of the scan, and a little beyond the heart in the slice.
+def dense_pieces(dense_zyx: BoolArray, heart_zyx: BoolArray) -> tuple[IntArray, BoolArray]:
+    """Return the dense components (26 neighbours), and which lie in the heart with less than `MIN_SHARE_IN_HEART`.
 
     Calcium of the heart is an island in it. Ribs, sternum, spine and catheters may reach into a heart mask that is a
     little too large, but most of each lies outside.
+
+    Parameters
+    ----------
+    dense_zyx, heart_zyx : ndarray of bool, shape (slices, rows, columns)
+        Both reach from the lowest to the highest slice of the scan, and a little beyond the heart in the slice.
+
+    Returns
+    -------
+    piece_zyx : ndarray of int, shape of the masks
+        Number of each voxel's component, 0 where it is not dense.
+    is_outlying : ndarray of bool, shape (components + 1,)
+        Whether the component of that number is none of the heart's; False for number 0.
     """
-    components, n = ndimage.label(dense_zyx, structure=np.ones((3, 3, 3)))
-    n_voxels = np.bincount(components.ravel(), minlength=n + 1)
-    n_inside = np.bincount(components[heart_zyx], minlength=n + 1)
+    piece_zyx, n = ndimage.label(dense_zyx, structure=np.ones((3, 3, 3)))
+    n_voxels = np.bincount(piece_zyx.ravel(), minlength=n + 1)
+    n_inside = np.bincount(piece_zyx[heart_zyx], minlength=n + 1)
     is_outlying = n_inside < MIN_SHARE_IN_HEART * n_voxels
     is_outlying[0] = False
-    return np.asarray(is_outlying[components], dtype=np.bool_)
+    return piece_zyx, is_outlying
 
 
 def runs_of_slices(wanted_z: BoolArray, *, neighbours: int) -> list[tuple[int, int]]:
