@@ -4,8 +4,8 @@ Usage::
 
     python scripts/picture_misses.py CASE [CASE ...] [--heart H.onnx --calcium C.onnx] [--per-case 4] -o misses.png
 
-A row a case: coronary calcium (130 HU and more) that the networks missed, or found where the reference has none, each in
-the slice where it is largest. Yellow is the reference heart, cyan the networks'; green the reference's coronary
+A row a case: coronary calcium (130 HU and more) that the networks missed, or found where the reference has none, each
+in the slice where it is largest. Yellow is the reference heart, cyan the networks'; green the reference's coronary
 calcium, red the networks'. Where nothing differs, the slice in which the two hearts differ most is drawn. Pictures of
 real scans stay out of the project, as the scans do.
 """
