@@ -33,7 +33,7 @@ class Oracle(torch.nn.Module):
     def __init__(self, answer: Callable[[torch.Tensor], np.ndarray], n_classes: int) -> None:
         super().__init__()
         self.answer, self.n_classes = answer, n_classes
-        self.config = SimpleNamespace(stride=4)
+        self.config = SimpleNamespace(stride=4, in_channels=5)
 
     def forward(self, slices_schw: torch.Tensor) -> torch.Tensor:
         classes = torch.zeros(slices_schw.shape[0], *slices_schw.shape[2:], dtype=torch.long)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from calcmap.core.errors import ConfigError
+from calcmap.networks.neighbours import Neighbours
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class CalcMapNetConfig:
     lstm_level : int
         Level whose features the ConvLSTM passes between slices (0 is full resolution).
     lstm_channels : int
-        Hidden channels of each direction.
+        Hidden channels of each direction; of a ConvLSTM alone.
     reach : int
-        Neighbours on each side that the ConvLSTM sees; 1 is the three slices of Miller et al. 2023.
+        Neighbours on each side that a slice sees, if any; 1 is the three slices of Miller et al. 2023.
+    neighbours : Neighbours
+        How it sees them; the other ways than the ConvLSTM are there to show what that one is worth.
     """
 
     in_channels: int
@@ -40,6 +43,7 @@ class CalcMapNetConfig:
     lstm_level: int = 2
     lstm_channels: int = 16
     reach: int = 1
+    neighbours: Neighbours = Neighbours.CONVLSTM
 
     def __post_init__(self) -> None:
         if not 0 <= self.lstm_level < len(self.level_channels):
@@ -57,7 +61,8 @@ class CalcMapNet(nn.Module):
     """Class logits of every slice of a stack.
 
     The encoder sees each slice alone, down to ``lstm_level``. There two ConvLSTMs, one coming from below and one from
-    above, walk over the neighbours and arrive at the slice; what they carry is merged with the slice's own features.
+    above, walk over the neighbours and arrive at the slice; what they carry is merged with the slice's own features
+    (`Neighbours` names the other ways).
     Deeper levels and the decoder work on the merged features. A slice at the end of the stack takes itself for the
     neighbour that is missing.
 
@@ -85,7 +90,7 @@ class CalcMapNet(nn.Module):
             )
             for level in range(len(channels))
         )
-        self.neighbours = NeighbourConvLstm(channels[config.lstm_level], config.lstm_channels, reach=config.reach)
+        self.neighbours = _neighbour_block(config)
         self.up = nn.ModuleList(
             _conv(channels[level + 1] + channels[level], channels[level]) for level in range(len(channels) - 1)
         )
@@ -144,6 +149,28 @@ class NeighbourConvLstm(nn.Module):
         return hidden
 
 
+class NeighbourConcat(nn.Module):
+    """Features of each slice merged with those of its neighbours by one convolution, without recurrence.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the features, in and out.
+    reach : int
+        Neighbours on each side; with 0 the convolution sees the slice alone, and the network is as deep as the others.
+    """
+
+    def __init__(self, channels: int, *, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.merge = _conv((2 * reach + 1) * channels, channels)
+
+    def forward(self, features_schw: Tensor) -> Tensor:
+        """Return merged features, shape of ``features_schw``."""
+        seen = [_shift(features_schw, offset) for offset in range(-self.reach, self.reach + 1)]
+        return self.merge(torch.cat(seen, dim=1))  # type: ignore[no-any-return]
+
+
 class ConvLstmCell(nn.Module):
     """A convolutional LSTM cell without peepholes, its input gates kept apart.
 
@@ -182,6 +209,17 @@ class ConvLstmCell(nn.Module):
         in_gate, forget_gate, out_gate, candidate = (gates_schw + self.hidden_gates(hidden)).chunk(4, dim=1)
         memory = torch.sigmoid(forget_gate) * memory + torch.sigmoid(in_gate) * torch.tanh(candidate)
         return torch.sigmoid(out_gate) * torch.tanh(memory), memory
+
+
+def _neighbour_block(config: CalcMapNetConfig) -> nn.Module:
+    channels = config.level_channels[config.lstm_level]
+    match config.neighbours:
+        case Neighbours.CONVLSTM:
+            return NeighbourConvLstm(channels, config.lstm_channels, reach=config.reach)
+        case Neighbours.CONCAT:
+            return NeighbourConcat(channels, reach=config.reach)
+        case Neighbours.NONE:
+            return NeighbourConcat(channels, reach=0)
 
 
 def _shift(values_schw: Tensor, offset: int) -> Tensor:

@@ -102,6 +102,8 @@ class Cascade:
         try:
             self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
             self._calcium_reach = int(json.loads(calcium.metadata["network"])["reach"])
+            # a file that does not say is of a network that does: there were no others
+            self._calcium_sees_heart = bool(json.loads(calcium.metadata.get("sees_heart", "true")))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise ModelError(f"a network file's description of itself is not understood: {error}") from error
 
@@ -158,10 +160,15 @@ class Cascade:
         return paint_labels(candidates, decide(candidates, self.offsets), heart_zyx[box])
 
     def find_candidates(self, volume: Volume, heart_zyx: BoolArray, box: tuple[slice, slice, slice]) -> Candidates:
-        """Return the voxels of ``box`` that could be calcium, with what the network says of each."""
+        """Return the voxels of ``box`` that could be calcium, with what the network says of each.
+
+        A network that was trained without the heart (``network.sees_heart = false``) gets HU alone, and is asked about
+        every dense voxel of the box: neither the heart mask nor the rule for outlying pieces takes part.
+        """
         ct_hu_zyx, heart = volume.ct_hu_zyx[box], heart_zyx[box]
-        near_heart = grow_mask(heart, reach_mm=HEART_REACH_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
-        candidate = near_heart & (ct_hu_zyx >= MIN_CANDIDATE_HU)
+        candidate = ct_hu_zyx >= MIN_CANDIDATE_HU
+        if self._calcium_sees_heart:
+            candidate &= grow_mask(heart, reach_mm=HEART_REACH_MM, spacing_mm_zyx=volume.spacing_mm_zyx)
         # a catheter leaves the box through its top: what lies above and below counts too
         column = (slice(None), *box[1:])
         piece_zyx, is_outlying = dense_pieces(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])
@@ -174,7 +181,7 @@ class Cascade:
             hu=ct_hu_zyx[candidate],
             logits_nk=self._calcium_logits(ct_hu_zyx, heart, candidate),
             piece=piece,
-            is_outlying=is_outlying[piece],
+            is_outlying=is_outlying[piece] & self._calcium_sees_heart,
         )
 
     def _calcium_logits(self, ct_hu_zyx: Int16Array, heart_zyx: BoolArray, candidate_zyx: BoolArray) -> Float32Array:
@@ -186,7 +193,7 @@ class Cascade:
             channels = calcium_network_input(
                 ct_hu_zyx[first:last], heart_zyx[first:last], frame.seen_from((first, 0, 0))
             )
-            logits_skhw = self._calcium.logits(channels)
+            logits_skhw = self._calcium.logits(channels if self._calcium_sees_heart else channels[:, :1])
             logits_nk.append(np.moveaxis(logits_skhw, 1, -1)[candidate_zyx[first:last]])
         return np.concatenate(logits_nk)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from calcmap.core.errors import ConfigError
+from calcmap.networks.neighbours import Neighbours
 from calcmap.segmentation.heart_grid import HeartGridConfig
 
 
@@ -45,10 +46,14 @@ class NetworkSettings:
     ----------
     kind : NetworkKind
         ``"calcmap"``, ``"clstm"`` or ``"unet"``.
-    level_channels, lstm_level, lstm_channels, reach
+    level_channels, lstm_level, lstm_channels, reach, neighbours
         Of ``calcmap`` alone; what each means and may be stands in `calcmap.networks.calcmap_net`.
     base_channels : int
         Of ``unet`` alone: channels at full resolution. The published layout has one size.
+    sees_heart : bool
+        Calcium only. Without it the network gets HU alone, no heart mask and no place in the heart; it learns from every
+        voxel of the box that is dense enough, and what it finds there is not cut back to the heart. The box itself is
+        still laid around the heart.
     """
 
     kind: NetworkKind = NetworkKind.CALCMAP
@@ -56,7 +61,9 @@ class NetworkSettings:
     lstm_level: int = 2
     lstm_channels: int = 16
     reach: int = 1
+    neighbours: Neighbours = Neighbours.CONVLSTM
     base_channels: int = 32
+    sees_heart: bool = True
 
     @property
     def stride(self) -> int:
@@ -242,6 +249,8 @@ class TrainConfig:
             complaints.append(
                 f"loss.class_weights has {len(self.loss.class_weights)} values, expected {self.n_classes}"
             )
+        if self.task is Task.HEART and not self.network.sees_heart:
+            complaints.append("network.sees_heart is false, which only a calcium network can be")
         if min(self.steps, self.slices, self.crops, self.validate_every, self.threads) < 1:
             complaints.append("steps, slices, crops, validate_every and threads must be at least 1")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.warmup_steps < 0:
@@ -260,5 +269,5 @@ class TrainConfig:
 
     @property
     def in_channels(self) -> int:
-        """Input channels of one slice: heart 1, calcium 5."""
-        return 1 if self.task is Task.HEART else 5
+        """Input channels of one slice: heart 1, calcium 5, or 1 without the heart."""
+        return 5 if self.task is Task.CALCIUM and self.network.sees_heart else 1

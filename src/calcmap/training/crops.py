@@ -98,9 +98,10 @@ def calcium_crop(sample: CalciumSample, config: TrainConfig, rng: np.random.Gene
     moved, frame = _moved_heart(sample, config.augmentation, rng)
     heart = _widened(moved[box], config.augmentation, sample.spacing_mm_zyx, rng)
     channels = calcium_network_input(ct_hu, heart, frame.seen_from(tuple(part.start for part in box)))
-    mask = calcium_loss_mask(ct_hu, sample.heart_zyx[box], target, spacing_mm_zyx=sample.spacing_mm_zyx)
+    within = sample.heart_zyx[box] if config.network.sees_heart else np.ones_like(heart)
+    mask = calcium_loss_mask(ct_hu, within, target, spacing_mm_zyx=sample.spacing_mm_zyx)
     return Crop(
-        input_schw=_pad(torch.from_numpy(channels), config.crop_px, mode="replicate"),
+        input_schw=_pad(torch.from_numpy(channels[:, : config.in_channels]), config.crop_px, mode="replicate"),
         target_schw=_pad(_one_hot(target, config.n_classes), config.crop_px),
         mask_shw=_pad(torch.from_numpy(mask), config.crop_px),
     )

@@ -52,6 +52,7 @@ def export_run(run: Path, out: Path | None = None, *, use_last: bool = False) ->
         "stride": str(network.config.stride),
         "heart_grid": json.dumps(asdict(config.heart_grid)),
         "network": json.dumps({**asdict(network.config), "reach": network.config.reach}),
+        "sees_heart": json.dumps(config.network.sees_heart),
         "parameters": str(count_parameters(network)),
         "step": str(content["progress"]["step"]),
         "validation_metric": f"{content['progress']['best_metric']:.6f}",

@@ -178,6 +178,7 @@ def _new_network(config: TrainConfig) -> StackNet:
         lstm_level=own.lstm_level,
         lstm_channels=own.lstm_channels,
         reach=own.reach,
+        neighbours=own.neighbours,
     )
     return CalcMapNet(size)
 

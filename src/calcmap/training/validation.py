@@ -70,7 +70,8 @@ def _heart_dice(network: StackNet, sample: HeartSample) -> float:
 def _found_calcium(network: StackNet, sample: CalciumSample) -> UInt8Array:
     """Return the class of each voxel of a sample's box."""
     channels = calcium_network_input(sample.ct_hu_zyx, sample.heart_zyx, heart_frame(sample.heart_zyx))
-    slices_schw = _pad_to_stride(torch.from_numpy(channels), network.config.stride).to(_device(network))
+    own = torch.from_numpy(channels[:, : network.config.in_channels])  # without the heart: HU alone
+    slices_schw = _pad_to_stride(own, network.config.stride).to(_device(network))
     n_rows, n_columns = sample.ct_hu_zyx.shape[1:]
     found = network(slices_schw).argmax(dim=1)[:, :n_rows, :n_columns]
     return np.asarray(found.cpu().numpy(), dtype=np.uint8)
