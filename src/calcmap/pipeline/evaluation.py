@@ -12,7 +12,7 @@ import numpy as np
 
 from calcmap import __version__
 from calcmap.core.errors import ConfigError, InputError, OutputError
-from calcmap.core.volume import Float64Array, Label, Volume
+from calcmap.core.volume import Float64Array, Label, Labels, Volume
 from calcmap.evaluation.agreement import (
     Estimate,
     Weighting,
@@ -22,7 +22,7 @@ from calcmap.evaluation.agreement import (
     wilson_proportion,
 )
 from calcmap.evaluation.overlap import dice, lesion_detection
-from calcmap.io.cases import load_case_arrays
+from calcmap.io.cases import Case, load_case_arrays
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
 from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
@@ -82,7 +82,11 @@ def evaluate_case(folder: Path, cascade: Cascade) -> CaseRow:
     InputError
         The case cannot be read.
     """
-    volume, labels, case = load_case_arrays(folder)
+    return evaluate_volume(*load_case_arrays(folder), cascade)
+
+
+def evaluate_volume(volume: Volume, labels: Labels, case: Case, cascade: Cascade) -> CaseRow:
+    """Return the comparison of one labelled case that has been read, as `evaluate_case` does."""
     segmentation = cascade.segment(volume)
     is_dense = volume.ct_hu_zyx >= CALCIUM_THRESHOLD_HU
     reference_heart = largest_component(labels.labels_zyx != Label.BACKGROUND)
