@@ -49,7 +49,9 @@ def train(
                 progress.console.print(f"step {report.step}: validation {report.metric:.4f}")
 
         done = train_network(data, settings, run=run, cache=cache, resume=resume, on_step=show)
-    open_console().print(f"best validation {done.best_metric:.4f} at step {done.best_step}; next: calcmap export {run}")
+    open_console().print(
+        f"best validation {done.progress.best_metric:.4f} at step {done.progress.best_step}; next: calcmap export {run}"
+    )
 
 
 def export(

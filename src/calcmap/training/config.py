@@ -51,9 +51,9 @@ class NetworkSettings:
     base_channels : int
         Of ``unet`` alone: channels at full resolution. The published layout has one size.
     sees_heart : bool
-        Calcium only. Without it the network gets HU alone, no heart mask and no place in the heart; it learns from every
-        voxel of the box that is dense enough, and what it finds there is not cut back to the heart. The box itself is
-        still laid around the heart.
+        Calcium only. Without it the network gets HU alone, no heart mask and no place in the heart; it learns from
+        every voxel of the box that is dense enough, and what it finds there is not cut back to the heart. The box itself
+        is still laid around the heart.
     """
 
     kind: NetworkKind = NetworkKind.CALCMAP
@@ -189,6 +189,9 @@ class TrainConfig:
         Steps between validations and checkpoints.
     validation_share : float
         Share of groups held out for validation, split so that categories are alike; at most half of them are.
+    folds, fold : int
+        With ``folds`` of 2 or more the groups are dealt into that many folds alike in categories, and fold number
+        ``fold``, counted from 0, is held out instead of a share. 0 deals none.
     threads : int
         Cores that torch uses. A resumed run is the same, bit for bit, only with the same number.
     device : Device
@@ -207,6 +210,8 @@ class TrainConfig:
         Relative frequency of a case's site in sampling; 1 where a site is not named.
     exclude_groups : tuple of str
         Groups left out altogether, for leave-one-scan-out runs.
+    exclude_sites : tuple of str
+        Sites left out altogether, for leave-one-site-out runs, with every case of a group that has one there.
     init_from : Path or None
         Checkpoint (``best.pt`` of another run) whose weights are the start.
 
@@ -227,6 +232,8 @@ class TrainConfig:
     seed: int = 0
     validate_every: int = 200
     validation_share: float = 0.15
+    folds: int = 0
+    fold: int = 0
     threads: int = 2
     device: Device = Device.AUTO
     mixed_precision: bool = True
@@ -236,6 +243,7 @@ class TrainConfig:
     heart_grid: HeartGridConfig = field(default_factory=HeartGridConfig)
     site_weights: dict[str, float] = field(default_factory=dict)
     exclude_groups: tuple[str, ...] = ()
+    exclude_sites: tuple[str, ...] = ()
     init_from: Path | None = None
 
     def __post_init__(self) -> None:
@@ -257,10 +265,19 @@ class TrainConfig:
             complaints.append("learning_rate must be positive, weight_decay and warmup_steps must not be negative")
         if any(weight < 0 for weight in self.site_weights.values()):
             complaints.append("site_weights must not be negative")
-        if not 0.0 < self.validation_share < 1.0:
-            complaints.append(f"validation_share is {self.validation_share}, expected between 0 and 1")
+        complaints += self._split_complaints()
         if complaints:
             raise ConfigError("; ".join(complaints))
+
+    def _split_complaints(self) -> list[str]:
+        complaints = []
+        if not 0.0 < self.validation_share < 1.0:
+            complaints.append(f"validation_share is {self.validation_share}, expected between 0 and 1")
+        if self.folds < 0 or self.folds == 1:
+            complaints.append(f"folds is {self.folds}, expected 2 or more, or 0 for a split by validation_share")
+        elif not 0 <= self.fold < max(1, self.folds):
+            complaints.append(f"fold is {self.fold}, expected 0 to {max(1, self.folds) - 1}")
+        return complaints
 
     @property
     def n_classes(self) -> int:

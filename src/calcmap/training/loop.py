@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,19 +29,18 @@ from calcmap.training.checkpoint import (
 )
 from calcmap.training.config import NetworkKind, TrainConfig
 from calcmap.training.crops import Crop, calcium_crop, draw_cases, heart_crop
+from calcmap.training.logs import MetricsRow, RunLogs, open_logs
 from calcmap.training.losses import focal_loss, soft_dice_loss
-from calcmap.training.samples import CalciumSample, HeartSample, load_samples
+from calcmap.training.samples import HeartSample, load_samples
+from calcmap.training.splitting import Sample, Split, split_samples
 from calcmap.training.team import Team, autocast, joined_team, peak_memory_mb, share_gradients
 from calcmap.training.validation import validate
 
 logger = logging.getLogger(__name__)
 
-Sample = HeartSample | CalciumSample
-METRICS_FILE = "metrics.csv"
-METRICS_COLUMNS = ("step", "learning_rate", "train_loss", "validation_metric", "seconds", "peak_memory_mb")
-"""One row a validation; the loss is the mean since the row before, seconds and memory count from the (re)start of the
-run. Memory is the GPU's, or on a CPU the whole process's."""
 CASES_FILE = "cases.json"
+UNSET = {"folds": 0, "fold": 0, "exclude_sites": []}
+"""Settings that runs of earlier versions do not name, as those versions behaved."""
 MAX_GRADIENT_NORM = 5.0
 """Gradients are scaled down to this norm, so that one odd crop cannot throw the weights far (our choice)."""
 
@@ -67,6 +65,32 @@ class StepReport:
     metric: float | None
 
 
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    Parameters
+    ----------
+    progress : Progress
+        Last step, best validation metric and its step.
+    n_training, n_held_out : int
+        Cases that were trained on, and those it was validated on.
+    steps_taken : int
+        Since the run was started or resumed; the figures below are of these.
+    seconds : float
+        Of steps, validations and checkpoints; preparing the samples is not counted.
+    peak_memory_mb : float
+        Of the GPU, or on a CPU of the whole process, samples included. Not a number where the system does not count it.
+    """
+
+    progress: Progress
+    n_training: int
+    n_held_out: int
+    steps_taken: int
+    seconds: float
+    peak_memory_mb: float
+
+
 def train(
     folders: Sequence[Path],
     config: TrainConfig,
@@ -75,7 +99,7 @@ def train(
     cache: Path,
     resume: bool = False,
     on_step: Callable[[StepReport], None] = lambda report: None,
-) -> Progress:
+) -> TrainResult:
     """Train one network and leave a run folder: settings, cases, loss curve, last and best checkpoint.
 
     Each step's crops are a pure function of the seed and the step, so a resumed run sees what an uninterrupted one
@@ -101,8 +125,8 @@ def train(
 
     Returns
     -------
-    Progress
-        Last step, best validation metric and its step.
+    TrainResult
+        What the run has reached and what it cost.
 
     Raises
     ------
@@ -120,31 +144,39 @@ def train(
         network = build_network(config).to(team.device)
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         # Before the samples are made, which takes minutes: a run that cannot begin or go on says so at once.
-        progress = _resume(run, network, optimizer, config, team) if resume else _begin(run, config, team)
-        samples = _without_groups(
-            load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache), config.exclude_groups
-        )
-        training, held_out = split_by_group(samples, share=config.validation_share, seed=config.seed)
+        progress = _resume(run, network, optimizer, config) if resume else _begin(run, config, team)
+        samples = load_samples(folders, task=config.task, grid=config.heart_grid, cache=cache)
+        split = split_samples(samples, config)
         if team.is_first:
-            _keep_cases(run, training, held_out)
+            _keep_cases(run, split)
         logger.info(
             "training %s: %d + %d cases, %d parameters, from step %d, on %s",
             config.task,
-            len(training),
-            len(held_out),
+            len(split.training),
+            len(split.held_out),
             count_parameters(network),
             progress.step,
             team.device,
         )
-        return _fit(
-            (training, held_out),
-            config,
-            run=run,
-            team=team,
-            network=network,
-            optimizer=optimizer,
-            progress=progress,
-            on_step=on_step,
+        started = time.perf_counter()
+        with open_logs(run, config, step=progress.step) if team.is_first else nullcontext(RunLogs(())) as logs:
+            reached = _fit(
+                split,
+                config,
+                run=run,
+                team=team,
+                learner=(network, optimizer),
+                progress=progress,
+                logs=logs,
+                on_step=on_step,
+            )
+        return TrainResult(
+            progress=reached,
+            n_training=len(split.training),
+            n_held_out=len(split.held_out),
+            steps_taken=config.steps - progress.step,
+            seconds=time.perf_counter() - started,
+            peak_memory_mb=peak_memory_mb(team),
         )
 
 
@@ -181,30 +213,6 @@ def _new_network(config: TrainConfig) -> StackNet:
         neighbours=own.neighbours,
     )
     return CalcMapNet(size)
-
-
-def split_by_group(samples: Sequence[Sample], *, share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Return training and validation samples: whole groups, and within each category about ``share`` of the groups.
-
-    A group counts with the category of its last sample. The share is rounded to one group in n, n at least two; neither
-    side is empty.
-
-    Raises
-    ------
-    ConfigError
-        Fewer than two groups.
-    """
-    groups = sorted({sample.facts.group for sample in samples})
-    if len(groups) < 2:
-        raise ConfigError(f"{len(groups)} group(s) of cases, expected at least 2: one to train on, one to validate on")
-    category = {sample.facts.group: sample.facts.category for sample in samples}
-    rng = np.random.default_rng([seed, 1])
-    order = sorted(groups, key=lambda group: (category[group], rng.random()))
-    # Every k-th group in an order sorted by category takes the same share of each.
-    every = max(2, round(1.0 / share))
-    held_out = set(order[every // 2 :: every]) or {order[-1]}
-    training = [sample for sample in samples if sample.facts.group not in held_out]
-    return training, [sample for sample in samples if sample.facts.group in held_out]
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -269,32 +277,33 @@ def _crop(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Crop
 
 
 def _fit(
-    split: tuple[Sequence[Sample], Sequence[Sample]],
+    split: Split,
     config: TrainConfig,
     *,
     run: Path,
     team: Team,
-    network: StackNet,
-    optimizer: torch.optim.Optimizer,
+    learner: tuple[StackNet, torch.optim.Optimizer],
     progress: Progress,
+    logs: RunLogs,
     on_step: Callable[[StepReport], None],
 ) -> Progress:
-    training, held_out = split
+    network, optimizer = learner
     losses: list[float] = []
     started = time.perf_counter()
     for step in range(progress.step, config.steps):
-        crops = draw_crops(training, config, step=step, share=(team.rank, team.size))
+        crops = draw_crops(split.training, config, step=step, share=(team.rank, team.size))
         loss = _train_step(network, optimizer, crops, config, step=step, team=team)
         losses.append(loss)
         metric = None
         if not team.is_first:
             continue
+        logs.add_step(step + 1, loss)
         if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
-            metric = validate(network, held_out)
+            metric = validate(network, split.held_out)
             seconds = time.perf_counter() - started
             # The row comes before the checkpoint: a row too many is dropped on resuming, a lost one could not be made.
             mean_loss, rate = float(np.mean(losses)), learning_rate_at(step, config)
-            _append_metrics(run, (step + 1, rate, mean_loss, metric, seconds, peak_memory_mb(team)))
+            logs.add_row(MetricsRow(step + 1, rate, mean_loss, metric, seconds, peak_memory_mb(team)))
             progress = _keep(run, network, optimizer, config, progress=progress, step=step + 1, metric=metric)
             losses.clear()
         on_step(StepReport(step + 1, config.steps, loss, metric))
@@ -355,18 +364,11 @@ def _torch_threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _without_groups(samples: Sequence[Sample], excluded: Sequence[str]) -> list[Sample]:
-    unknown = sorted(set(excluded) - {sample.facts.group for sample in samples})
-    if unknown:
-        logger.warning("no case belongs to the excluded group(s) %s", ", ".join(unknown))
-    return [sample for sample in samples if sample.facts.group not in excluded]
-
-
-def _keep_cases(run: Path, training: Sequence[Sample], held_out: Sequence[Sample]) -> None:
+def _keep_cases(run: Path, split: Split) -> None:
     """Write which cases a run trains on and which it holds out; a resumed run must have the same."""
     cases = {
-        "training": sorted(sample.facts.case_id for sample in training),
-        "held_out": sorted(sample.facts.case_id for sample in held_out),
+        "training": sorted(sample.facts.case_id for sample in split.training),
+        "held_out": sorted(sample.facts.case_id for sample in split.held_out),
     }
     path = run / CASES_FILE
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != cases:
@@ -383,38 +385,17 @@ def _begin(run: Path, config: TrainConfig, team: Team) -> Progress:
     run.mkdir(parents=True, exist_ok=True)
     (run / CASES_FILE).unlink(missing_ok=True)  # of a run that ended before its first checkpoint
     (run / "config.json").write_text(json.dumps(config_to_dict(config), indent=1) + "\n", encoding="utf-8")
-    with (run / METRICS_FILE).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerow(METRICS_COLUMNS)
     return begun
 
 
-def _resume(
-    run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, team: Team
-) -> Progress:
+def _resume(run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig) -> Progress:
     content = load_checkpoint(run / LAST)
-    if content["config"] != config_to_dict(config):
-        asked, started_with = config_to_dict(config), content["config"]
+    asked, started_with = config_to_dict(config), UNSET | content["config"]
+    if started_with != asked:
         changed = sorted(key for key in asked.keys() | started_with.keys() if asked.get(key) != started_with.get(key))
         raise JobError(
             f"{run} was started with other settings ({', '.join(changed)}); a resumed run keeps its settings"
         )
     load_network_weights(network, content, where=run / LAST)
     optimizer.load_state_dict(content["optimizer"])
-    progress = Progress(**content["progress"])
-    if team.is_first:
-        _drop_metrics_after(run, progress.step)
-    return progress
-
-
-def _append_metrics(run: Path, row: tuple[int, float, float, float, float, float]) -> None:
-    with (run / METRICS_FILE).open("a", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerow([row[0], *(f"{value:.6g}" for value in row[1:])])
-
-
-def _drop_metrics_after(run: Path, step: int) -> None:
-    """Remove the rows of steps that a resumed run takes again; a file that is not there is begun anew."""
-    path = run / METRICS_FILE
-    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
-    kept = [row for row in rows[1:] if int(row[0]) <= step]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([METRICS_COLUMNS, *kept])
+    return Progress(**content["progress"])
