@@ -5,10 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calcmap.core.errors import ModelError
 from calcmap.segmentation import engine
-from calcmap.segmentation.engine import CALCIUM_FILE, HEART_FILE, load_engine, shipped_weights
+from calcmap.segmentation.engine import (
+    CALCIUM_FILE,
+    HEART_FILE,
+    MAX_PART_SLICES,
+    MIN_PART_SLICES,
+    Engine,
+    load_engine,
+    shipped_weights,
+)
 from stub_networks import METADATA, calcium_weights, heart_weights, network_file, write_networks
 
 
@@ -87,3 +97,35 @@ def test_a_package_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(engine.resources, "files", lambda package: tmp_path)
     with pytest.raises(ModelError, match=r"holds no weights/heart\.onnx"):
         shipped_weights("heart.onnx")
+
+
+@pytest.mark.parametrize(("task", "name", "channels"), [("heart", HEART_FILE, 1), ("calcium", CALCIUM_FILE, 5)])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_stack_run_in_parts_has_the_logits_of_the_whole_stack(
+    task: str, name: str, channels: int, threads: int
+) -> None:
+    slices = np.random.default_rng(1).standard_normal((13, channels, 20, 33), dtype=np.float32)
+    path = shipped_weights(name)
+    whole = load_engine(path, task=task, threads=1).logits(slices)
+    np.testing.assert_array_equal(load_engine(path, task=task, threads=threads).logits(slices), whole)
+
+
+def test_a_stack_run_in_parts_gives_the_same_bits_each_time() -> None:
+    slices = np.random.default_rng(2).standard_normal((9, 5, 32, 32), dtype=np.float32)
+    loaded = load_engine(shipped_weights(CALCIUM_FILE), task="calcium", threads=2)
+    first = loaded.logits(slices)
+    for _ in range(5):
+        np.testing.assert_array_equal(loaded.logits(slices), first)
+
+
+@given(n_slices=st.integers(1, 300), threads=st.integers(1, 9))
+def test_parts_cover_every_slice_once_and_are_neither_tiny_nor_huge(n_slices: int, threads: int) -> None:
+    parts = Engine(None, "", {}, threads=threads, reach=1)._parts(n_slices)
+    assert [index for first, last in parts for index in range(first, last)] == list(range(n_slices))
+    sizes = [last - first for first, last in parts]
+    assert min(sizes) >= min(MIN_PART_SLICES, n_slices)
+    assert max(sizes) <= MAX_PART_SLICES
+
+
+def test_a_network_that_does_not_say_how_far_it_looks_gets_the_whole_stack() -> None:
+    assert Engine(None, "", {}, threads=4)._parts(60) == [(0, 60)]
