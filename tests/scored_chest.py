@@ -38,6 +38,7 @@ class StubCascade:
     def __init__(self, labels_zyx: UInt8Array) -> None:
         self.labels_zyx = labels_zyx
         self.weights_sha256 = {"heart": "a" * 64, "calcium": "b" * 64}
+        self.confidence = None
 
     def segment(self, volume: Volume) -> Segmentation:
         """Return the labels; nothing at all on another grid."""

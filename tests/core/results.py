@@ -6,6 +6,8 @@ from calcmap.core.result import (
     CalciumClass,
     Category,
     ClassScore,
+    Confidence,
+    ConfidenceWord,
     HeartSummary,
     LesionResult,
     Percentile,
@@ -20,6 +22,7 @@ from calcmap.core.scan import QualityFlag, SeriesCandidate, Severity, Verdict
 PROVENANCE = Provenance("0.1.0", {"heart": "a" * 64, "calcium": "b" * 64}, "c" * 64, config_sha256="d" * 64)
 CHOSEN = SeriesCandidate("1.2.3", "CT", "CTAC 5.0 thk", 60, Verdict.CHOSEN, "the only attenuation CT", rank=1)
 REJECTED = SeriesCandidate("1.2.4", "NM", "EMISSION", 1, Verdict.REJECTED, "not a CT")
+CONFIDENCE = Confidence(ConfidenceWord.LIKELY, 0.8, 0.99, (0.01, 0.17, 0.8, 0.02), "148 simulated patients")
 METHOD = ScoringMethod("clinical", 130, (130, 200, 300, 400), 1.0, 1, 8, 5.0, 120.0, 0.8)
 
 
@@ -50,6 +53,7 @@ def scored_result() -> StudyResult:
         method=METHOD,
         percentiles=(Percentile("mesa2006", 71.0, "men, 62 years, white", "interpolated"),),
         arterial_age_years=74.5,
+        confidence=CONFIDENCE,
     )
 
 

@@ -40,7 +40,7 @@ def test_a_result_satisfies_the_schema(validator: jsonschema.Draft202012Validato
 
 def test_objects_allow_no_other_key_and_require_every_key() -> None:
     found = objects(result_schema())
-    assert len(found) == 10
+    assert len(found) == 11
     for schema in found:
         assert schema["additionalProperties"] is False
         assert schema["required"] == list(schema["properties"])
@@ -73,6 +73,8 @@ def test_units_stand_in_the_descriptions(unit: str, name: str) -> None:
         ("scored", "surprise", 1),
         ("refused", "agatston", 0.0),
         ("refused", "category", 0),
+        ("refused", "confidence", result_to_json(scored_result())["confidence"]),
+        ("scored", "confidence", {"word": "confident"}),
         ("refused", "reason", None),
         ("refused", "reason", ""),
         ("refused", "status", "scored"),
@@ -128,7 +130,7 @@ def test_a_scored_study_without_score_category_or_method_is_refused(field: str) 
         replace(scored_result(), **{field: None})
 
 
-@pytest.mark.parametrize("field", ["coronary", "category", "lesions"])
+@pytest.mark.parametrize("field", ["coronary", "category", "lesions", "confidence"])
 def test_a_refused_study_with_a_score_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match="carries no score"):
         replace(refused_result(), **{field: getattr(scored_result(), field)})

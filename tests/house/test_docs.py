@@ -231,6 +231,7 @@ def _json_fields() -> set[str]:
         result.ScoringMethod,
         result.HeartSummary,
         result.Percentile,
+        result.Confidence,
         result.Provenance,
         scan.SeriesCandidate,
     ]

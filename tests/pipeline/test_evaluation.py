@@ -132,6 +132,36 @@ def test_kappa_takes_the_allowed_category_nearest_to_the_prediction() -> None:
     assert summarise(rows)["matrix"] == [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
 
 
+def test_confidence_is_held_against_what_is_so() -> None:
+    shares = [(0.95, 0.05, 0.0, 0.0), (0.25, 0.75, 0.0, 0.0), (0.6, 0.4, 0.0, 0.0)]
+    rows = [
+        row(reference, category, category_probabilities=share, is_category_right=is_right)
+        for (reference, category, is_right), share in zip(
+            [(0.0, 0, True), (0.0, 1, False), (50.0, 0, False)], shares, strict=True
+        )
+    ]
+    found = summarise([*rows, row(0.0, 0)])["calibration"]
+    assert found["n"] == 3
+    assert found["category_right"]["brier"] == pytest.approx((0.05**2 + 0.75**2 + 0.6**2) / 3)
+    assert found["any_calcium"]["brier"] == pytest.approx((0.05**2 + 0.75**2 + 0.6**2) / 3)
+    assert found["log_loss"] == pytest.approx(-np.log([0.95, 0.25, 0.4]).mean())
+    words = {word: (each["estimate"], each["n"]) for word, each in found["right_by_word"].items()}
+    assert words == {"confident": (1.0, 1), "likely": (0.0, 1), "borderline": (0.0, 1)}
+
+
+def test_without_a_confidence_model_there_is_no_calibration() -> None:
+    assert summarise([row(0.0, 0)])["calibration"] is None
+
+
+def test_probabilities_survive_writing_and_reading(tmp_path: Path) -> None:
+    rows = [replace(ROW, category_probabilities=(0.7, 0.2, 0.1, 0.0)), ROW]
+    write_evaluation(rows, tmp_path, weights_sha256={})
+    assert read_evaluation(tmp_path) == rows
+    header, with_some, without = csv.reader((tmp_path / "cases.csv").read_text(encoding="utf-8").splitlines())
+    assert header[-4:] == ["probability_0", "probability_1", "probability_2", "probability_3"]
+    assert (with_some[-4:], without[-4:]) == (["0.7", "0.2", "0.1", "0.0"], [""] * 4)
+
+
 def test_no_rows_are_no_summary() -> None:
     with pytest.raises(ConfigError, match="no cases"):
         summarise([])

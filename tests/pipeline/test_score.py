@@ -20,6 +20,7 @@ from calcmap.pipeline.score import above_threshold, find_percentiles, refuse_unf
 from calcmap.scoring.percentiles import Ethnicity, hoff_percentile, mesa_percentile
 from calcmap.scoring.rules import get_profile
 from calcmap.segmentation.cascade import Segmentation
+from calcmap.segmentation.confidence import FEATURES, ConfidenceModel
 from ct_series import ct_images, save
 from scored_chest import (
     CORONARY_AGATSTON,
@@ -41,6 +42,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def cascade() -> StubCascade:
     return StubCascade(scored_chest()[1].labels_zyx)
+
+
+def sure_cascade() -> StubCascade:
+    """Return a cascade with a confidence model that calls scores of the chest's size right."""
+    cascade = StubCascade(scored_chest()[1].labels_zyx)
+    none = np.zeros(len(FEATURES))
+    cascade.confidence = ConfidenceModel(none, none, none, networks={}, basis="no case at all")
+    return cascade
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +78,24 @@ def test_the_result_says_what_made_it(scored: ScoredStudy, study: Study) -> None
     assert set(result.seconds) == {"choose", "read", "quality", "heart", "calcium", "score"}
     assert (result.seconds["heart"], result.seconds["calcium"]) == (0.25, 0.5)
     assert result.arterial_age_years is not None
+
+
+def test_how_sure_a_score_is_stands_beside_it_and_changes_nothing(study: Study, scored: ScoredStudy) -> None:
+    cascade = sure_cascade()
+    result = score_study(study, cascade, options=ScoreOptions()).result
+    assert result.confidence == cascade.confidence.judge(CORONARY_AGATSTON, ())
+    assert (result.coronary, result.category) == (scored.result.coronary, scored.result.category)
+    assert scored.result.confidence is None
+
+
+@pytest.mark.parametrize("options", [ScoreOptions(profile="ge"), ScoreOptions(adapt_threshold_to_kvp=True)])
+def test_scores_by_another_rule_have_no_confidence(study: Study, options: ScoreOptions) -> None:
+    assert score_study(study, sure_cascade(), options=options).result.confidence is None
+
+
+def test_a_refused_study_has_no_confidence() -> None:
+    empty = Study("nothing", ())
+    assert score_study(empty, sure_cascade(), options=ScoreOptions()).result.confidence is None
 
 
 def test_arrays_of_a_scored_study_come_with_it(scored: ScoredStudy) -> None:

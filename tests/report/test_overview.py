@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from calcmap.core.errors import GridMismatchError
-from calcmap.core.result import DISCLAIMER, CalciumClass, LesionResult, StudyResult, Vessel
+from calcmap.core.result import DISCLAIMER, CalciumClass, LesionResult, Provenance, StudyResult, Vessel
 from calcmap.core.scan import QualityFlag, Severity
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.report import drawing
@@ -19,6 +19,7 @@ from calcmap.report.overview import (
     NO_CALCIUM,
     WIDTH_PX,
     choose_slices,
+    confidence_line,
     fact_lines,
     format_score,
     method_lines,
@@ -26,7 +27,7 @@ from calcmap.report.overview import (
     slice_lines,
     write_overview,
 )
-from core.results import empty_result, refused_result, scored_result
+from core.results import CONFIDENCE, empty_result, refused_result, scored_result
 
 SHAPE = (40, 64, 64)
 
@@ -126,6 +127,35 @@ def test_the_rule_is_written_out() -> None:
     assert "130 / 200 / 300 / 400" in weights
     assert increment == "Slice increment 5.00 mm, 120 kVp"
     assert software == "CalcMap 0.1.0, weights calcium bbbbbbbbbb, heart aaaaaaaaaa"
+
+
+def test_models_beside_the_networks_have_a_line_of_their_own() -> None:
+    hashes = {"heart": "a" * 64, "calcium": "b" * 64, "vessels": "c" * 64, "confidence": "d" * 64}
+    lines = method_lines(replace(scored_result(), provenance=Provenance("0.1.0", hashes, None)))
+    assert lines[-1] == "Models confidence dddddddddd, vessels cccccccccc"
+    assert lines[-2] == "CalcMap 0.1.0, weights calcium bbbbbbbbbb, heart aaaaaaaaaa"
+
+
+@pytest.mark.parametrize(
+    ("category", "any_calcium", "words"),
+    [
+        (0.8, 0.99, "likely: 80 % this category, 99 % any calcium"),
+        (0.9999, 0.0001, "likely: > 99 % this category, < 1 % any calcium"),
+    ],
+)
+def test_how_sure_a_category_is_stands_in_words_and_never_claims_certainty(
+    category: float, any_calcium: float, words: str
+) -> None:
+    confidence = replace(CONFIDENCE, category_probability=category, any_calcium_probability=any_calcium)
+    assert confidence_line(replace(scored_result(), confidence=confidence)) == words
+
+
+def test_without_a_confidence_nothing_is_said_of_it(written: list[str]) -> None:
+    assert confidence_line(empty_result()) == ""
+    render_overview(*make_study(), empty_result())
+    assert not any("this category" in text for text in written)
+    render_overview(*make_study(), scored_result())
+    assert any("likely: 80 % this category" in text for text in written)
 
 
 def test_an_unknown_voltage_and_no_weights_are_said() -> None:

@@ -134,6 +134,13 @@ def _show(results: list[StudyResult], *, out: Path | None, as_json: bool) -> Non
     console.print(DISCLAIMER)
 
 
+def _category_words(result: StudyResult) -> str:
+    """Return e.g. ``"0 (confident)"``; the category alone where nothing says how sure it is."""
+    if result.category is None:
+        return ""
+    return f"{result.category.name} ({result.confidence.word})" if result.confidence else result.category.name
+
+
 def _table(results: list[StudyResult]) -> Table:
     """Return the results as a table that fits 80 columns for study names of ordinary length."""
     from rich import box
@@ -141,7 +148,9 @@ def _table(results: list[StudyResult]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     table.add_column("study", overflow="fold")
-    for heading in ("Agatston", "category", "CAC-DRS", "heart mL", "seconds"):
+    table.add_column("Agatston", justify="right", no_wrap=True)
+    table.add_column("category", justify="right")
+    for heading in ("CAC-DRS", "heart mL", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("flags", overflow="fold")
     for result in results:
@@ -149,7 +158,7 @@ def _table(results: list[StudyResult]) -> Table:
         table.add_row(
             result.study,
             f"{coronary.agatston:.1f}" if coronary else str(result.status),
-            category.name if category else "",
+            _category_words(result),
             category.cac_drs.removeprefix("CAC-DRS ") if category else "",
             f"{result.heart.volume_ml:.0f}" if result.heart else "",
             f"{sum(result.seconds.values()):.2f}",

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from calcmap.core.scan import QualityFlag, SeriesCandidate
 
-RESULT_SCHEMA_VERSION = "1.0"
+RESULT_SCHEMA_VERSION = "1.1"
+"""1.1 added ``confidence``."""
 DISCLAIMER = "Not a medical device; research use only."
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -106,6 +107,29 @@ class Category:
     cac_drs: str
 
 
+class ConfidenceWord(StrEnum):
+    """How sure a category is, in one word."""
+
+    CONFIDENT = "confident"
+    LIKELY = "likely"
+    BORDERLINE = "borderline"
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How likely a result's category is right. It stands beside the score and never changes it."""
+
+    word: ConfidenceWord
+    category_probability: float
+    """That the reported category is the reference's; 0 to 1."""
+    any_calcium_probability: float
+    """That there is coronary calcium, a score of 1 or more."""
+    category_probabilities: tuple[float, float, float, float]
+    """Of categories 0 to 3; they sum to one."""
+    basis: str
+    """Which cases the probabilities were calibrated on: of those alone they are known to hold."""
+
+
 @dataclass(frozen=True)
 class Percentile:
     """Where a score stands among people of the same sex and age."""
@@ -154,9 +178,14 @@ class StudyResult:
     method: ScoringMethod | None = None
     percentiles: tuple[Percentile, ...] = ()
     arterial_age_years: float | None = None
+    confidence: Confidence | None = None
+    """``None`` when refused, and where nothing calibrated is known of these networks and this rule."""
 
     def __post_init__(self) -> None:
-        if self.status is Status.REFUSED and (self.coronary is not None or self.category is not None or self.lesions):
+        has_score = (
+            self.coronary is not None or self.category is not None or self.lesions or self.confidence is not None
+        )
+        if self.status is Status.REFUSED and has_score:
             raise ValueError("a refused study carries no score")
         if self.status is Status.SCORED and (self.coronary is None or self.category is None or self.method is None):
             raise ValueError("a scored study carries score, category and method")
@@ -170,7 +199,7 @@ class StudyResult:
 
 
 def result_to_json(result: StudyResult) -> dict[str, JsonValue]:
-    """Return ``result`` as the JSON object of ``result.json`` (see ``schema/result-1.0.json``).
+    """Return ``result`` as the JSON object of ``result.json`` (see ``schema/result-1.1.json``).
 
     The layout puts the coronary score at the top level, so that a reader who wants one number finds it at once.
     """
@@ -189,6 +218,7 @@ def result_to_json(result: StudyResult) -> dict[str, JsonValue]:
             "category": category.index if category else None,
             "category_name": category.name if category else None,
             "cac_drs": category.cac_drs if category else None,
+            "confidence": asdict(result.confidence) if result.confidence else None,
             "percentiles": [asdict(percentile) for percentile in result.percentiles],
             "arterial_age_years": result.arterial_age_years,
             "vessels": {vessel.value: asdict(score) for vessel, score in result.vessels.items()},

@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from calcmap import __version__
 from calcmap.core.errors import ConfigError, InputError, OutputError
+from calcmap.core.result import ConfidenceWord
 from calcmap.core.volume import Float64Array, Label, Labels, Volume
 from calcmap.evaluation.agreement import (
     Estimate,
@@ -21,12 +23,14 @@ from calcmap.evaluation.agreement import (
     weighted_kappa,
     wilson_proportion,
 )
+from calcmap.evaluation.calibration import assess_categories
 from calcmap.evaluation.overlap import dice, lesion_detection
 from calcmap.io.cases import Case, load_case_arrays
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
 from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
 from calcmap.segmentation.cascade import Cascade, largest_component
+from calcmap.segmentation.confidence import confidence_word
 
 N_CATEGORIES = 4
 BOOTSTRAP_DRAWS = 2000
@@ -56,14 +60,19 @@ class CaseRow:
     n_false_lesions: int
     seconds: float
     """Of both networks."""
+    category_probabilities: tuple[float, ...] | None = None
+    """Of categories 0 to 3; ``None`` where no confidence model is for these networks."""
 
 
+PROBABILITY_COLUMNS = tuple(f"probability_{category}" for category in range(N_CATEGORIES))
+_SPLIT_FIELDS = ("case_id", "site", "reference_range", "category_probabilities")
 CASE_COLUMNS = (
     "case_id",
     "site",
     "reference_low",
     "reference_high",
-    *(each.name for each in fields(CaseRow) if each.name not in ("case_id", "site", "reference_range")),
+    *(each.name for each in fields(CaseRow) if each.name not in _SPLIT_FIELDS),
+    *PROBABILITY_COLUMNS,
 )
 """Columns of ``cases.csv``."""
 
@@ -92,6 +101,7 @@ def evaluate_volume(volume: Volume, labels: Labels, case: Case, cascade: Cascade
     reference_heart = largest_component(labels.labels_zyx != Label.BACKGROUND)
     low, high = case.reference_range or _score_of_labels(volume, labels.labels_zyx, case.reference_agatston)
     agatston = _agatston(volume, segmentation.labels.labels_zyx)
+    confidence = cascade.confidence.judge(agatston, segmentation.evidence) if cascade.confidence else None
     detection = lesion_detection(
         (labels.labels_zyx == Label.CORONARY) & is_dense,
         (segmentation.labels.labels_zyx == Label.CORONARY) & is_dense,
@@ -114,6 +124,7 @@ def evaluate_volume(volume: Volume, labels: Labels, case: Case, cascade: Cascade
         n_found_lesions=detection.n_detected,
         n_false_lesions=detection.n_false_positive,
         seconds=sum(segmentation.seconds.values()),
+        category_probabilities=confidence.category_probabilities if confidence else None,
     )
 
 
@@ -167,7 +178,7 @@ def read_evaluation(folder: Path) -> list[CaseRow]:
     """
     try:
         summary = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-        rows = [CaseRow(**row | {"reference_range": tuple(row["reference_range"])}) for row in summary["cases"]]
+        rows = [CaseRow(**{key: _as_tuple(value) for key, value in row.items()}) for row in summary["cases"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds no evaluation of this version: {type(error).__name__}") from error
     return rows
@@ -189,7 +200,33 @@ def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
         raise ConfigError("no cases to summarise")
     sites = sorted({row.site for row in rows})
     by_site = {} if len(sites) < 2 else {site: _figures([row for row in rows if row.site == site]) for site in sites}
-    return {**_figures(rows), "by_site": by_site, "cases": [asdict(row) for row in rows]}
+    return {
+        **_figures(rows),
+        "calibration": calibration_figures(rows),
+        "by_site": by_site,
+        "cases": [asdict(row) for row in rows],
+    }
+
+
+def calibration_figures(rows: Sequence[CaseRow]) -> dict[str, object] | None:
+    """Return whether the confidence of some cases keeps its word, JSON-ready; ``None`` where no case has any.
+
+    Beside the two reliability tables (category right, any calcium) stand, for each word, the share of categories that
+    are right. As for the weighted kappa the reference of a range is the allowed category nearest to the prediction.
+    """
+    judged = [(row, row.category_probabilities) for row in rows if row.category_probabilities is not None]
+    if not judged:
+        return None
+    found = assess_categories(
+        [probabilities for _, probabilities in judged],
+        [row.category for row, _ in judged],
+        [_nearest_allowed_category(row) for row, _ in judged],
+    )
+    rights: dict[str, list[bool]] = {word.value: [] for word in ConfidenceWord}
+    for row, probabilities in judged:
+        rights[confidence_word(probabilities[row.category])].append(row.is_category_right)
+    by_word = {word: _interval(wilson_proportion(sum(right), len(right))) for word, right in rights.items()}
+    return {"n": len(judged), **asdict(found), "right_by_word": by_word}
 
 
 def _figures(rows: Sequence[CaseRow]) -> dict[str, object]:
@@ -242,8 +279,14 @@ def _dice_summary(dices: Float64Array) -> dict[str, float]:
 
 def _csv_row(row: CaseRow) -> list[object]:
     low, high = row.reference_range
+    probabilities = row.category_probabilities or ("",) * N_CATEGORIES
     values = asdict(row) | {"reference_low": low, "reference_high": high}
+    values |= dict(zip(PROBABILITY_COLUMNS, probabilities, strict=True))
     return [values[name] for name in CASE_COLUMNS]
+
+
+def _as_tuple(value: object) -> Any:  # Any: the value of one field, each of its own type
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _nearest_allowed_category(row: CaseRow) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from calcmap import __version__
 from calcmap.core.config import config_sha256
 from calcmap.core.errors import InputError, NoScorableSeriesError, UnfitScanError
-from calcmap.core.result import HeartSummary, Percentile, Provenance, Status, StudyResult
+from calcmap.core.result import Confidence, HeartSummary, Percentile, Provenance, Status, StudyResult
 from calcmap.core.scan import QualityFlag, Scan, SeriesChoice, Severity
 from calcmap.core.volume import BoolArray, Label, Labels, UInt8Array, Volume
 from calcmap.io.choosing import choose_series
@@ -26,6 +26,9 @@ from calcmap.scoring.categories import paper_category
 from calcmap.scoring.percentiles import Ethnicity, arterial_age_years, hoff_percentile, mesa_percentile
 from calcmap.scoring.rules import AgatstonRule, get_profile, rule_for_kvp
 from calcmap.segmentation.cascade import Cascade, Segmentation
+
+CALIBRATED_PROFILE = "clinical"
+"""The rule whose scores the confidence was calibrated with."""
 
 logger = logging.getLogger(__name__)
 
@@ -146,6 +149,13 @@ def above_threshold(volume: Volume, segmentation: Segmentation, *, threshold_hu:
     below = calcium[volume.ct_hu_zyx.reshape(-1)[calcium] < threshold_hu]
     labels[below] = np.where(segmentation.heart_zyx.reshape(-1)[below], Label.HEART, Label.BACKGROUND)
     return Labels(labels.reshape(volume.grid.shape_zyx), volume.grid)
+
+
+def find_confidence(cascade: Cascade, segmentation: Segmentation, scoring: Scoring) -> Confidence | None:
+    """Return how sure a score is; ``None`` where the calibration knows nothing of these networks or this rule."""
+    if cascade.confidence is None or scoring.method.profile != CALIBRATED_PROFILE:
+        return None
+    return cascade.confidence.judge(scoring.coronary.agatston, segmentation.evidence)
 
 
 def _count_vessels(scoring: Scoring) -> int | None:
@@ -271,6 +281,7 @@ class _Notes:
             method=scoring.method,
             percentiles=find_percentiles(scan, agatston, ethnicity=self.options.ethnicity),
             arterial_age_years=arterial_age_years(agatston),
+            confidence=find_confidence(self.cascade, segmentation, scoring),
             **self._common(),
         )
         logger.info("scored: %d lesions, seconds %s", len(scoring.lesions), self._rounded_seconds())

@@ -29,7 +29,11 @@ SLICES_OF_A_REFUSAL = 6
 MAX_FLAGS = 5
 MAX_REASON_LINES = 4
 HASH_DIGITS = 10
+NETWORKS = ("calcium", "heart")
+"""Hashes of these stand in one line, those of the small models beside them in the next."""
 METHOD_PX = 640
+METHOD_LINE_PX = 24
+"""Five lines end above the line of words under the score."""
 FLAG_PX = 31
 CAPTION_TEXT_PX = 15
 COVERAGE_PX = 270
@@ -131,6 +135,21 @@ def format_score(agatston: float) -> str:
     return f"{agatston:.0f}" if agatston >= 10 else f"{agatston:.1f}"
 
 
+def confidence_line(result: StudyResult) -> str:
+    """Return how sure the category is, e.g. ``"confident: 97 % this category, 3 % any calcium"``; ``""`` if unknown."""
+    confidence = result.confidence
+    if confidence is None:
+        return ""
+    right, any_calcium = confidence.category_probability, confidence.any_calcium_probability
+    return f"{confidence.word.value}: {_percent(right)} this category, {_percent(any_calcium)} any calcium"
+
+
+def _percent(probability: float) -> str:
+    """Return a probability as whole percent; never 0 or 100, which would claim certainty."""
+    percent = f"{probability:.0%}".removesuffix("%")
+    return {"0": "< 1 %", "100": "> 99 %"}.get(percent, f"{percent} %")
+
+
 def method_lines(result: StudyResult) -> list[str]:
     """Return the rule, the acquisition and the software behind the numbers, one line each."""
     method, lines = result.method, []
@@ -141,11 +160,13 @@ def method_lines(result: StudyResult) -> list[str]:
         lines.append(f"Weights 1 to 4 from {weights} HU; times increment / 3 mm")
         kvp = "tube voltage unknown" if method.kvp is None else f"{method.kvp:g} kVp"
         lines.append(f"Slice increment {method.increment_mm:.2f} mm, {kvp}")
-    weights_used = ", ".join(
-        f"{name} {sha256[:HASH_DIGITS]}" for name, sha256 in sorted(result.provenance.weights_sha256.items())
+    hashes = sorted(result.provenance.weights_sha256.items())
+    networks, models = (
+        ", ".join(f"{name} {sha256[:HASH_DIGITS]}" for name, sha256 in hashes if (name in NETWORKS) == is_network)
+        for is_network in (True, False)
     )
-    lines.append(f"CalcMap {result.provenance.version}" + (f", weights {weights_used}" if weights_used else ""))
-    return lines
+    lines.append(f"CalcMap {result.provenance.version}" + (f", weights {networks}" if networks else ""))
+    return [*lines, f"Models {models}"] if models else lines
 
 
 def fact_lines(result: StudyResult) -> list[str]:
@@ -218,7 +239,8 @@ def _scored_header(result: StudyResult, category: Category, agatston: float) -> 
         drawing.TEXT,
         anchor="lm",
     )
-    note = f"{NO_CALCIUM}   " if agatston == 0 else ""
+    notes = [NO_CALCIUM if agatston == 0 else "", confidence_line(result)]
+    note = "".join(f"{words}   " for words in notes if words)
     draw_text(draw, (x, 158), note, 22, drawing.WHITE, anchor="ls")
     draw_text(draw, (x + text_width_px(note, 22), 158), f"status: {result.status.value}", 18, drawing.DIM, anchor="ls")
     _method_block(draw, result)
@@ -242,7 +264,14 @@ def _refused_header(result: StudyResult) -> Image.Image:
 def _method_block(draw: ImageDraw.ImageDraw, result: StudyResult) -> None:
     for i, line in enumerate(method_lines(result)):
         text = clip_text(line, 17, width_px=METHOD_PX)
-        draw_text(draw, (WIDTH_PX - EDGE_PX, 24 + 28 * i), text, 17, drawing.DIM if i else drawing.TEXT, anchor="ra")
+        draw_text(
+            draw,
+            (WIDTH_PX - EDGE_PX, 22 + METHOD_LINE_PX * i),
+            text,
+            17,
+            drawing.DIM if i else drawing.TEXT,
+            anchor="ra",
+        )
 
 
 def _flag_strips(flags: tuple[QualityFlag, ...]) -> list[Image.Image]:

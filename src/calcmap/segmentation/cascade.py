@@ -19,6 +19,7 @@ from calcmap.segmentation.calcium_input import (
     grow_mask,
     heart_frame,
 )
+from calcmap.segmentation.confidence import ConfidenceModel, load_confidence_model
 from calcmap.segmentation.engine import CALCIUM_FILE, HEART_FILE, Engine, load_engine, shipped_weights
 from calcmap.segmentation.evidence import (
     Candidates,
@@ -87,6 +88,9 @@ class Cascade:
         The networks.
     vessels : VesselModel, optional
         Names each lesion's vessel; without it none has one.
+    confidence : ConfidenceModel, optional
+        Says how sure a score is, and brings the decision offsets. One that was fitted for other networks is left out:
+        no confidence rather than a wrong one.
 
     Raises
     ------
@@ -94,11 +98,20 @@ class Cascade:
         A network's metadata are not those that `calcmap export` writes.
     """
 
-    def __init__(self, heart: Engine, calcium: Engine, vessels: VesselModel | None = None) -> None:
+    def __init__(
+        self,
+        heart: Engine,
+        calcium: Engine,
+        vessels: VesselModel | None = None,
+        *,
+        confidence: ConfidenceModel | None = None,
+    ) -> None:
         self._heart = heart
         self._vessels = vessels
         self._calcium = calcium
-        self.offsets = DecisionOffsets()
+        is_fitted = confidence is not None and confidence.is_for({"heart": heart.sha256, "calcium": calcium.sha256})
+        self.confidence = confidence if is_fitted else None
+        self.offsets = self.confidence.offsets if self.confidence else DecisionOffsets()
         try:
             self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
             self._calcium_reach = int(json.loads(calcium.metadata["network"])["reach"])
@@ -109,9 +122,10 @@ class Cascade:
 
     @property
     def weights_sha256(self) -> dict[str, str]:
-        """SHA-256 of each network file, and of the vessel model's where there is one."""
+        """SHA-256 of each network file, and of the vessel model's and the confidence model's where there are any."""
         hashes = {"heart": self._heart.sha256, "calcium": self._calcium.sha256}
-        return hashes if self._vessels is None else {**hashes, "vessels": self._vessels.sha256}
+        models = {"vessels": self._vessels, "confidence": self.confidence}
+        return hashes | {name: model.sha256 for name, model in models.items() if model is not None}
 
     def segment(self, volume: Volume) -> Segmentation:
         """Return heart and calcium labels of a CT; all background where no heart is found."""
@@ -199,7 +213,9 @@ class Cascade:
 
 
 def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, threads: int | None = None) -> Cascade:
-    """Return the cascade, with the shipped networks unless others are named, and the shipped vessel model.
+    """Return the cascade, with the shipped networks unless others are named, and the shipped models beside them.
+
+    The confidence model comes with the networks that it was fitted for and with no others.
 
     Parameters
     ----------
@@ -211,17 +227,18 @@ def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, thre
     Returns
     -------
     Cascade
-        Both networks and the vessel model loaded.
+        Both networks and the models loaded.
 
     Raises
     ------
     ModelError
-        A network is missing, damaged or made for another task.
+        A network is missing, damaged or made for another task, or a model is damaged.
     """
     return Cascade(
         load_engine(heart or shipped_weights(HEART_FILE), task="heart", threads=threads),
         load_engine(calcium or shipped_weights(CALCIUM_FILE), task="calcium", threads=threads),
         load_vessel_model(),
+        confidence=load_confidence_model(),
     )
 
 

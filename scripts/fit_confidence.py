@@ -1,0 +1,113 @@
+"""Fit the decision's offsets and the confidence model, on labelled cases that the networks were not trained on.
+
+Usage::
+
+    python scripts/fit_confidence.py --data CASES [--data CASES ...] [--heart H.onnx] [--calcium C.onnx]
+        [--basis WORDS] [-o src/calcmap/segmentation/weights/confidence.json]
+
+The networks are the shipped ones unless named; the file holds their hashes and serves beside them alone. Prints and
+writes how well the probabilities keep their word on cases left out: in ten stratified folds, and with each site left
+out in turn. What is shipped is then fitted on all cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from calcmap.core.volume import Float64Array
+from calcmap.evaluation.agreement import concordance_correlation
+from calcmap.evaluation.calibration import CategoryCalibration, assess_categories
+from calcmap.io.cases import find_cases
+from calcmap.segmentation.cascade import load_cascade
+from calcmap.segmentation.confidence import confidence_model_to_json
+from calcmap.training.calibrating import (
+    NO_OFFSETS,
+    OFFSETS,
+    DecisionTable,
+    HeldOutCase,
+    categories,
+    choose_offsets,
+    cross_validate,
+    fit_confidence,
+    held_out_case,
+    linear_kappa,
+    stratified_folds,
+    tabulate_decisions,
+)
+
+N_FOLDS, SEED = 10, 0
+
+
+def figures(cases: list[HeldOutCase], table: DecisionTable, chosen: int) -> dict[str, object]:
+    """Return what the fit rests on and how good it is, JSON-ready."""
+    reference = table.reference_n
+    site_n = np.unique([case.site for case in cases], return_inverse=True)[1]
+    by_fold = cross_validate(table, stratified_folds(reference, n_folds=N_FOLDS, seed=SEED))
+    found = {"cross_validated": asdict(assess(reference, *by_fold))}
+    if len(np.unique(site_n)) > 1:
+        found["site_left_out"] = asdict(assess(reference, *cross_validate(table, site_n)))
+    shares = np.bincount(categories(reference), minlength=4) / len(cases)
+    return {
+        "n": len(cases),
+        "sites": sorted({case.site for case in cases}),
+        "categories": np.bincount(categories(reference), minlength=4).tolist(),
+        "folds": N_FOLDS,
+        "seed": SEED,
+        "log_loss_of_shares_alone": float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()),
+        "agreement": {
+            name: {
+                "concordance_log_score": concordance_correlation(np.log1p(reference), np.log1p(score_n)),
+                "kappa_linear": linear_kappa(reference, score_n),
+            }
+            for name, score_n in (
+                ("without_offsets", table.score_on[NO_OFFSETS]),
+                ("with_offsets", table.score_on[chosen]),
+                ("with_offsets_of_other_folds", by_fold[0]),
+            )
+        },
+        **found,
+    }
+
+
+def assess(reference: Float64Array, score_n: Float64Array, probability_nk: Float64Array) -> CategoryCalibration:
+    """Return how well probabilities that were made without their own case keep their word."""
+    return assess_categories(probability_nk, categories(score_n), categories(reference))
+
+
+def main() -> None:
+    """Fit, report and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--heart", type=Path)
+    parser.add_argument("--calcium", type=Path)
+    parser.add_argument("--basis", default="simulated patients")
+    parser.add_argument("-o", "--out", type=Path, default=Path("src/calcmap/segmentation/weights/confidence.json"))
+    arguments = parser.parse_args()
+    cascade = load_cascade(heart=arguments.heart, calcium=arguments.calcium)
+    folders = find_cases(arguments.data)
+    cases = []
+    for number, folder in enumerate(folders, start=1):
+        cases.append(held_out_case(folder, cascade))
+        print(f"{number} of {len(folders)}: {cases[-1].id}", flush=True)
+    table = tabulate_decisions(cases)
+    chosen = choose_offsets(table, np.ones(len(cases), dtype=np.bool_))
+    fit = figures(cases, table, chosen)
+    print(json.dumps(fit, indent=1))
+    hashes = cascade.weights_sha256
+    model = replace(
+        fit_confidence(table.features_onf[chosen], table.reference_n),
+        networks={task: hashes[task] for task in ("heart", "calcium")},
+        basis=f"{len(cases)} {arguments.basis} of {len({case.site for case in cases})} sites",
+        offsets=OFFSETS[chosen],
+    )
+    content = confidence_model_to_json(model) | {"fit": fit}
+    arguments.out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
