@@ -116,6 +116,20 @@ def test_an_excluded_site_leaves_with_all_cases_of_its_groups(caplog: pytest.Log
     assert "no case belongs to the excluded site(s) elsewhere" in caplog.text
 
 
+def test_only_groups_of_the_validation_sites_are_held_out() -> None:
+    samples = [case(f"a{i}", site="a", category=i % 4) for i in range(20)]
+    samples += [case(f"r{i}", site="real", category=i % 2) for i in range(7)]
+    split = split_samples(samples, small_config(validation_share=0.25, validation_sites=("a",)))
+    assert {sample.facts.site for sample in split.held_out} == {"a"}
+    assert len(split.held_out) == 5
+    assert {f"r{i}" for i in range(7)} <= ids(split.training)
+
+
+def test_validation_sites_beside_folds_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected one of them"):
+        small_config(folds=5, validation_sites=("a",))
+
+
 def test_excluding_the_only_site_leaves_too_few() -> None:
     with pytest.raises(ConfigError, match=r"0 group\(s\) of cases"):
         split_samples([case("a"), case("b")], small_config(exclude_sites=("a",)))

@@ -52,8 +52,8 @@ class NetworkSettings:
         Of ``unet`` alone: channels at full resolution. The published layout has one size.
     sees_heart : bool
         Calcium only. Without it the network gets HU alone, no heart mask and no place in the heart; it learns from
-        every voxel of the box that is dense enough, and what it finds there is not cut back to the heart. The box itself
-        is still laid around the heart.
+        every voxel of the box that is dense enough, and what it finds there is not cut back to the heart. The box
+        itself is still laid around the heart.
     """
 
     kind: NetworkKind = NetworkKind.CALCMAP
@@ -189,6 +189,9 @@ class TrainConfig:
         Steps between validations and checkpoints.
     validation_share : float
         Share of groups held out for validation, split so that categories are alike; at most half of them are.
+    validation_sites : tuple of str
+        Sites whose groups may be held out, where not empty; all others are trained on. For second stages, whose real
+        scans are too few to spare one.
     folds, fold : int
         With ``folds`` of 2 or more the groups are dealt into that many folds alike in categories, and fold number
         ``fold``, counted from 0, is held out instead of a share. 0 deals none.
@@ -232,6 +235,7 @@ class TrainConfig:
     seed: int = 0
     validate_every: int = 200
     validation_share: float = 0.15
+    validation_sites: tuple[str, ...] = ()
     folds: int = 0
     fold: int = 0
     threads: int = 2
@@ -275,6 +279,10 @@ class TrainConfig:
             complaints.append(f"validation_share is {self.validation_share}, expected between 0 and 1")
         if self.folds < 0 or self.folds == 1:
             complaints.append(f"folds is {self.folds}, expected 2 or more, or 0 for a split by validation_share")
+        elif self.folds and self.validation_sites:
+            complaints.append(
+                "validation_sites and folds are both set, expected one of them: folds hold out every group"
+            )
         elif not 0 <= self.fold < max(1, self.folds):
             complaints.append(f"fold is {self.fold}, expected 0 to {max(1, self.folds) - 1}")
         return complaints

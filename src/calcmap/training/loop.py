@@ -39,7 +39,7 @@ from calcmap.training.validation import validate
 logger = logging.getLogger(__name__)
 
 CASES_FILE = "cases.json"
-UNSET = {"folds": 0, "fold": 0, "exclude_sites": []}
+UNSET = {"folds": 0, "fold": 0, "exclude_sites": [], "validation_sites": []}
 """Settings that runs of earlier versions do not name, as those versions behaved."""
 MAX_GRADIENT_NORM = 5.0
 """Gradients are scaled down to this norm, so that one odd crop cannot throw the weights far (our choice)."""

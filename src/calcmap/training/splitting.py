@@ -45,25 +45,29 @@ def split_samples(samples: Sequence[Sample], config: TrainConfig) -> Split:
     """
     kept = _without(samples, groups=config.exclude_groups, sites=config.exclude_sites)
     if not config.folds:
-        training, held_out = split_by_group(kept, share=config.validation_share, seed=config.seed)
+        training, held_out = split_by_group(
+            kept, share=config.validation_share, seed=config.seed, sites=config.validation_sites
+        )
         return Split(tuple(training), tuple(held_out))
     fold = deal_folds([sample.facts for sample in kept], folds=config.folds, seed=config.seed)[config.fold]
     training = [sample for sample in kept if sample.facts.group not in fold]
     return Split(tuple(training), tuple(sample for sample in kept if sample.facts.group in fold))
 
 
-def split_by_group(samples: Sequence[Sample], *, share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+def split_by_group(
+    samples: Sequence[Sample], *, share: float, seed: int, sites: Sequence[str] = ()
+) -> tuple[list[Sample], list[Sample]]:
     """Return training and validation samples: whole groups, and within each category about ``share`` of the groups.
 
     A group counts with the category of its last sample. The share is rounded to one group in n, n at least two; neither
-    side is empty.
+    side is empty. Where ``sites`` are named only groups with a case there are held out, and the share is of them.
 
     Raises
     ------
     ConfigError
-        Fewer than two groups.
+        Fewer than two groups that may be held out.
     """
-    groups = sorted({sample.facts.group for sample in samples})
+    groups = sorted({sample.facts.group for sample in samples if not sites or sample.facts.site in sites})
     if len(groups) < 2:
         raise ConfigError(f"{len(groups)} group(s) of cases, expected at least 2: one to train on, one to validate on")
     category = {sample.facts.group: sample.facts.category for sample in samples}
