@@ -11,13 +11,13 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
 from calcmap.core.errors import InputError
 from calcmap.core.volume import Float64Array
-
-CONFIDENCE = 0.95
-"""Coverage of every interval unless told otherwise; the paper's."""
+from calcmap.statistics.estimates import CONFIDENCE as CONFIDENCE
+from calcmap.statistics.estimates import Estimate as Estimate
+from calcmap.statistics.estimates import normal_quantile
+from calcmap.statistics.estimates import wilson_proportion as wilson_proportion
 
 ROUNDING = 1e-12
 """Chance agreement closer than this to 1 leaves nothing to be agreed beyond chance (float64 noise of the sums)."""
@@ -32,19 +32,6 @@ class Weighting(StrEnum):
     """In proportion to the number of categories between; the paper's."""
     QUADRATIC = "quadratic"
     """In proportion to its square."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A statistic with its interval; higher is better agreement."""
-
-    estimate: float | None
-    """``None`` when the data do not define it; then ``reason`` says why."""
-    low: float | None
-    high: float | None
-    n: int
-    """Number of pairs."""
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +110,7 @@ def weighted_kappa(matrix: ArrayLike, weighting: Weighting, *, confidence: float
     .. [1] Cohen, Educ Psychol Meas 1960;20:37-46; Psychol Bull 1968;70:213-220.
     .. [2] Fleiss, Cohen, Everitt, Psychol Bull 1969;72:323-327 (standard error).
     """
-    quantile = _normal_quantile(confidence)
+    quantile = normal_quantile(confidence)
     counts = _counts(matrix)
     n = int(counts.sum())
     if n == 0:
@@ -167,45 +154,6 @@ def proportion_agreement(matrix: ArrayLike, *, confidence: float = CONFIDENCE) -
     """
     counts = _counts(matrix)
     return wilson_proportion(int(np.trace(counts)), int(counts.sum()), confidence=confidence)
-
-
-def wilson_proportion(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Estimate:
-    """Return a proportion with Wilson's score interval, without continuity correction.
-
-    Parameters
-    ----------
-    successes, n : int
-        Cases that have the property, and all cases.
-    confidence : float
-        Coverage of the interval, between 0 and 1.
-
-    Returns
-    -------
-    Estimate
-        Between 0 and 1, as are its limits, also for 0 and ``n`` successes; ``None`` without cases.
-
-    Raises
-    ------
-    InputError
-        Not ``0 <= successes <= n``, or the confidence is not between 0 and 1.
-
-    References
-    ----------
-    .. [1] Wilson, J Am Stat Assoc 1927;22:209-212.
-    .. [2] Newcombe, Stat Med 1998;17:857-872, method 3.
-    """
-    quantile = _normal_quantile(confidence)
-    if not 0 <= successes <= n:
-        raise InputError(f"expected 0 <= successes <= n, got {successes} of {n}")
-    if n == 0:
-        return Estimate(None, None, None, 0, "there are no cases")
-    share = successes / n
-    centre = share + quantile**2 / (2 * n)
-    half_width = quantile * math.sqrt(share * (1 - share) / n + quantile**2 / (4 * n**2))
-    stretch = 1 + quantile**2 / n
-    low = 0.0 if successes == 0 else (centre - half_width) / stretch
-    high = 1.0 if successes == n else (centre + half_width) / stretch
-    return Estimate(share, low, high, n)
 
 
 def concordance_correlation(reference: ArrayLike, test: ArrayLike) -> float | None:
@@ -279,7 +227,7 @@ def r_squared(reference: ArrayLike, test: ArrayLike, *, confidence: float = CONF
     ----------
     .. [1] Fisher, Metron 1921;1:3-32.
     """
-    quantile = _normal_quantile(confidence)
+    quantile = normal_quantile(confidence)
     x, y = _finite_values(reference, name="reference"), _finite_values(test, name="test")
     _check_paired(x, y)
     n = int(x.size)
@@ -362,9 +310,3 @@ def _finite_values(values: ArrayLike, *, name: str) -> Float64Array:
 def _check_paired(reference: NDArray[np.generic], test: NDArray[np.generic]) -> None:
     if reference.size != test.size:
         raise InputError(f"reference has {reference.size} cases and test {test.size}; they must be the same cases")
-
-
-def _normal_quantile(confidence: float) -> float:
-    if not 0.0 < confidence < 1.0:
-        raise InputError(f"confidence is {confidence}, expected a number between 0 and 1")
-    return float(ndtri(0.5 + confidence / 2))
