@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
-from calcmap.report import drawing
+from calcmap.report import drawing, planes
 from calcmap.report.planes import (
     HeartBox,
     axial_picture,
@@ -156,3 +156,16 @@ def test_a_heart_without_calcium_has_no_red() -> None:
     marked = Labels(labels, volume.grid)
     picture = coronal_picture(volume, marked, heart_box(marked), size_px=(200, 160), marked_slices=[])
     assert len(rows_columns(picture, drawing.CORONARY)) == 0
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (9, 3), (17, 18), (5, 11)])
+def test_calcium_marked_in_its_own_box_looks_as_marked_in_the_whole_picture(corner: tuple[int, int]) -> None:
+    mask_yx = np.zeros((20, 20), dtype=bool)
+    mask_yx[corner[0] : corner[0] + 3, corner[1] : corner[1] + 2] = True
+    mask_yx[10, 10] = True
+    size = (97, 97)
+    piece, box = planes._enlarged_piece(mask_yx, size)
+    in_its_box = Image.new("L", size, 0)
+    in_its_box.paste(planes._rim(piece), box[:2])
+    whole = planes._rim(planes._enlarge_exactly(mask_yx, size))
+    np.testing.assert_array_equal(np.asarray(in_its_box), np.asarray(whole))

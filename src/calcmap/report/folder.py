@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from calcmap.core.errors import OutputError
@@ -56,12 +57,11 @@ def write_study(result: StudyResult, volume: Volume | None, labels: Labels | Non
         folder.mkdir(parents=True, exist_ok=True)
         for name in STUDY_FILES:
             (folder / name).unlink(missing_ok=True)
-        if labels is not None and result.coronary is not None:
-            part = folder / "part.nii.gz"
-            write_labels(labels, part)
-            part.replace(folder / "labels.nii.gz")
-        if volume is not None:
-            write_overview(volume, labels, result, path=folder / "overview.png")
+        with ThreadPoolExecutor(1) as beside:  # compressing the label map takes about as long as drawing
+            written = beside.submit(_write_labels, labels if result.coronary is not None else None, folder)
+            if volume is not None:
+                write_overview(volume, labels, result, path=folder / "overview.png")
+        written.result()
         text = json.dumps(result_to_json(result), indent=1, allow_nan=False) + "\n"
         _write_text(text, folder / "result.json")
     except OSError as error:
@@ -103,6 +103,13 @@ def _row(result: StudyResult) -> list[object]:
         counts[CalciumClass.NONCORONARY] if is_scored else "",
         round(sum(result.seconds.values()), 3),
     ]
+
+
+def _write_labels(labels: Labels | None, folder: Path) -> None:
+    if labels is not None:
+        part = folder / "part.nii.gz"
+        write_labels(labels, part)
+        part.replace(folder / "labels.nii.gz")
 
 
 def _write_text(text: str, path: Path) -> None:
