@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -51,11 +53,45 @@ def test_a_network_is_trained_and_exported(
     )
     ran = calcmap(*arguments)
     assert ran.code == 0
-    assert "best validation" in ran.out
+    said = " ".join(ran.out.split())
+    assert re.search(r"2 steps on 1 cases, 1 held out: 0\.\d min, \d+\.\d\d s a step, peak memory \d+ MB", said)
+    assert "best validation" in said
     assert (tmp_path / "run" / "best.pt").is_file()
     exported = calcmap("export", tmp_path / "run")
     assert exported.code == 0
     assert "heart.onnx (0.02 MB)" in " ".join(exported.out.split())
+
+
+@needs_torch
+@pytest.mark.torch
+def test_options_override_the_settings_and_the_cost_is_told(
+    calcmap: Calcmap, arguments: list[object], tmp_path: Path
+) -> None:
+    ran = calcmap(*arguments, "--steps", 1, "--seed", 9, "--fold", "1/2", "--exclude-site", "nowhere", "--json")
+    assert ran.code == 0
+    told = json.loads(ran.out)
+    assert (told["step"], told["steps_taken"], told["n_training"], told["n_held_out"]) == (1, 1, 1, 1)
+    assert told["best_step"] == 1
+    assert told["seconds"] > 0
+    written = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    chosen = [written[key] for key in ("steps", "seed", "folds", "fold", "exclude_sites")]
+    assert chosen == [1, 9, 2, 1, ["nowhere"]]
+    resumed = calcmap(*arguments, "--steps", 1, "--seed", 9, "--fold", "1/2", "--exclude-site", "nowhere", "--resume")
+    assert "0 steps on 1 cases, 1 held out" in " ".join(resumed.out.split())
+
+
+@needs_torch
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("fold", "complaint"),
+    [("2", "expected K/N"), ("0/1", "N at least 2"), ("-1/5", "expected K/N"), ("5/5", "fold is 5, expected 0 to 4")],
+)
+def test_a_fold_that_does_not_exist_ends_with_two(
+    calcmap: Calcmap, arguments: list[object], fold: str, complaint: str
+) -> None:
+    ran = calcmap(*arguments, f"--fold={fold}")
+    assert (ran.code, ran.out) == (2, "")
+    assert complaint in ran.err
 
 
 @needs_torch

@@ -50,7 +50,14 @@ def open_progress(*, is_shown: bool) -> Progress:
     Nothing is drawn where no one watches: into a file or a pipe.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True, markup=False, emoji=False)
     return Progress(
@@ -58,6 +65,9 @@ def open_progress(*, is_shown: bool) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("gone,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
         console=console,
         transient=True,
         disable=not (is_shown and console.is_terminal),

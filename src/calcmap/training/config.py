@@ -45,7 +45,7 @@ class NetworkSettings:
     Parameters
     ----------
     kind : NetworkKind
-        ``"calcmap"``, ``"clstm"`` or ``"unet"``.
+        Ours, the published layout, or the comparator.
     level_channels, lstm_level, lstm_channels, reach, neighbours
         Of ``calcmap`` alone; what each means and may be stands in `calcmap.networks.calcmap_net`.
     base_channels : int
@@ -198,7 +198,7 @@ class TrainConfig:
     threads : int
         Cores that torch uses. A resumed run is the same, bit for bit, only with the same number.
     device : Device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        What trains; ``auto`` takes the GPU if torch sees one.
     mixed_precision : bool
         bfloat16 where it is safe, on a GPU; a CPU always computes in float32, since it is slower otherwise.
     network : NetworkSettings

@@ -196,18 +196,40 @@ def load_samples(
     """
     if task not in ("heart", "calcium"):
         raise ConfigError(f"task is {task!r}, expected 'heart' or 'calcium'")
-    cache.mkdir(parents=True, exist_ok=True)
     samples = []
     for case_folder in find_cases(folders):
         if task == "heart" and read_case(case_folder).has_drawn_heart:
             continue
-        path = cache / f"{case_folder.name}-{_sample_key(case_folder, task, grid)}.npz"
-        if not path.exists():
-            _write_sample(path, _make_sample(case_folder, task=task, grid=grid))
-        samples.append(_read_sample(path, task))
+        samples.append(_read_sample(_kept_sample(case_folder, task=task, grid=grid, cache=cache), task))
     if not samples:
         raise ConfigError("every case's heart was drawn by a network; hearts are learned from readers")
     return samples  # type: ignore[return-value]
+
+
+def load_facts(folders: Sequence[Path], *, cache: Path) -> list[SampleFacts]:
+    """Return what sampling and splitting know of every case under ``folders``, in the order of `find_cases`.
+
+    The calcium samples are made where the cache has none, but not held in memory.
+
+    Raises
+    ------
+    ConfigError
+        No case is found.
+    InputError
+        A case cannot be read, or its labels hold no heart.
+    """
+    grid = HeartGridConfig()
+    paths = [_kept_sample(case, task="calcium", grid=grid, cache=cache) for case in find_cases(folders)]
+    return [_read_facts(path) for path in paths]
+
+
+def _kept_sample(case_folder: Path, *, task: str, grid: HeartGridConfig, cache: Path) -> Path:
+    """Return the file of a case's sample, made if need be."""
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"{case_folder.name}-{_sample_key(case_folder, task, grid)}.npz"
+    if not path.exists():
+        _write_sample(path, _make_sample(case_folder, task=task, grid=grid))
+    return path
 
 
 def _check_heart(label_map: UInt8Array, facts: SampleFacts) -> None:
@@ -276,6 +298,11 @@ def _write_sample(path: Path, sample: HeartSample | CalciumSample) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_bytes(buffer.getvalue())
     part.rename(path)
+
+
+def _read_facts(path: Path) -> SampleFacts:
+    with np.load(path, allow_pickle=False) as arrays:
+        return SampleFacts(**json.loads(str(arrays["facts"])))
 
 
 def _read_sample(path: Path, task: str) -> HeartSample | CalciumSample:
