@@ -184,8 +184,7 @@ def concordance_correlation(reference: ArrayLike, test: ArrayLike) -> float | No
     ----------
     .. [1] Lin, Biometrics 1989;45:255-268.
     """
-    x, y = _finite_values(reference, name="reference"), _finite_values(test, name="test")
-    _check_paired(x, y)
+    x, y = paired_values(reference, test)
     if x.size == 0:
         return None
     spread = float(x.var() + y.var() + (x.mean() - y.mean()) ** 2)
@@ -228,8 +227,7 @@ def r_squared(reference: ArrayLike, test: ArrayLike, *, confidence: float = CONF
     .. [1] Fisher, Metron 1921;1:3-32.
     """
     quantile = normal_quantile(confidence)
-    x, y = _finite_values(reference, name="reference"), _finite_values(test, name="test")
-    _check_paired(x, y)
+    x, y = paired_values(reference, test)
     n = int(x.size)
     if n < 2:
         return Estimate(None, None, None, n, f"a correlation needs at least two cases, got {n}")
@@ -240,6 +238,19 @@ def r_squared(reference: ArrayLike, test: ArrayLike, *, confidence: float = CONF
         return Estimate(correlation**2, None, None, n)
     low, high = _squared_fisher_limits(correlation, n, quantile=quantile)
     return Estimate(correlation**2, low, high, n)
+
+
+def paired_values(reference: ArrayLike, test: ArrayLike) -> tuple[Float64Array, Float64Array]:
+    """Return both readings as float64 arrays of one length.
+
+    Raises
+    ------
+    InputError
+        Different lengths, more than one axis, or values that are not finite numbers.
+    """
+    x, y = _finite_values(reference, name="reference"), _finite_values(test, name="test")
+    _check_paired(x, y)
+    return x, y
 
 
 def _squared_fisher_limits(correlation: float, n: int, *, quantile: float) -> tuple[float, float]:
