@@ -21,7 +21,8 @@
     │   │   ├── OrientationError       slices not axial
     │   │   ├── TooFewSlicesError
     │   │   └── GridMismatchError      a mask or label map on another grid than the CT
-    │   └── UnfitScanError             readable, but quality forbids a score
+    │   ├── UnfitScanError             readable, but quality forbids a score
+    │   └── NotEstimableError          a sound table that does not hold what a model asks of it
     ├── ModelError                     weights missing, altered or not understood
     ├── ConfigError                    settings: every complaint listed at once
     ├── OutputError                    a result cannot be written as asked
@@ -166,6 +167,12 @@ class UnfitScanError(InputError):
     """The scan was read, but a quality rule forbids a score."""
 
     code = "unfit_scan"
+
+
+class NotEstimableError(InputError):
+    """The table is sound, but the data do not determine the model: the message is the reason."""
+
+    code = "not_estimable"
 
 
 class ModelError(CalcMapError):
