@@ -1,0 +1,1 @@
+"""Follow-up tables to hazards, curves, discrimination and reclassification."""
