@@ -146,8 +146,9 @@ def _cost_words(done: TrainResult) -> str:
 
 
 def _result_json(done: TrainResult) -> dict[str, object]:
-    figures = asdict(done) | {"peak_memory_mb": None if math.isnan(done.peak_memory_mb) else done.peak_memory_mb}
-    return figures.pop("progress") | figures
+    memory = None if math.isnan(done.peak_memory_mb) else done.peak_memory_mb
+    cost = {name: value for name, value in asdict(done).items() if name != "progress"}
+    return {**asdict(done.progress), **cost, "peak_memory_mb": memory}
 
 
 def _require_torch() -> None:

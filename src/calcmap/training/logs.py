@@ -184,14 +184,16 @@ class _TensorBoard:
 
         self._writer = FileWriter(str(run))
         # The curve that a table of runs is sorted by is named here; its value is not written.
-        experiment, start, self._end = hparams(hyperparameters(config), {"validation_metric": 0.0})
+        experiment, start, self._end = hparams(  # type: ignore[no-untyped-call]
+            hyperparameters(config), {"validation_metric": 0.0}
+        )
         self._writer.add_summary(experiment)
         self._writer.add_summary(start)
 
     def add_point(self, name: str, value: float, step: int, wall_time: float | None = None) -> None:
         from torch.utils.tensorboard.summary import scalar
 
-        self._writer.add_summary(scalar(name, value), step, wall_time)
+        self._writer.add_summary(scalar(name, value), step, wall_time)  # type: ignore[no-untyped-call]
 
     def add_step(self, step: int, loss: float) -> None:
         self.add_point(STEP_LOSS, loss, step)
