@@ -101,3 +101,23 @@ def test_the_input_is_not_changed() -> None:
     same = averaging_weights(np.arange(3.0), 3)
     resample_separable(values, (same, same, same), outside=-1000.0)
     assert (values == 7).all()
+
+
+@pytest.mark.parametrize("n_out", [5, 60])
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_blocks_of_weights_give_what_whole_matrices_give(n_out: int, is_backwards: bool) -> None:
+    values = np.random.default_rng(3).integers(-1000, 400, (7, 90, 80), dtype=np.int16)
+    weights = []
+    for n_in in values.shape:
+        positions = np.linspace(-2.0, n_in - 3.0, n_out)
+        weights.append(averaging_weights(positions[::-1] if is_backwards else positions, n_in))
+    expected = np.einsum("az,by,cx,zyx->abc", *weights, values.astype(np.float64) + 1000.0, optimize=True) - 1000.0
+    found = resample_separable(values, (weights[0], weights[1], weights[2]), outside=-1000.0)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_values_below_the_least_count_as_the_least() -> None:
+    values = np.array([[[-3000, 100], [-1001, -999]]], dtype=np.int16)
+    two, one = averaging_weights(np.arange(2.0), 2), averaging_weights(np.arange(1.0), 1)
+    found = resample_separable(values, (one, two, two), outside=-1000.0, at_least=-1000.0)
+    np.testing.assert_allclose(found, [[[-1000, 100], [-1000, -999]]])

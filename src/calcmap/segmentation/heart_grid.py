@@ -70,9 +70,8 @@ class HeartGrid:
 def to_heart_grid(volume: Volume, config: HeartGridConfig) -> HeartGrid:
     """Return the CT averaged onto the heart network's grid, centred on the body; scanner padding counts as air."""
     positions_zyx = _coarse_positions(volume, config)
-    unpadded_zyx = np.maximum(volume.ct_hu_zyx, np.int16(AIR_HU))
     return HeartGrid(
-        ct_hu_zyx=sample_at(unpadded_zyx, positions_zyx, outside=AIR_HU),
+        ct_hu_zyx=sample_at(volume.ct_hu_zyx, positions_zyx, outside=AIR_HU, at_least=AIR_HU),
         positions_zyx=positions_zyx,
         shape_zyx=volume.grid.shape_zyx,
     )
@@ -83,6 +82,7 @@ def sample_at(
     positions_zyx: tuple[Float64Array, Float64Array, Float64Array],
     *,
     outside: float,
+    at_least: float | None = None,
 ) -> Float32Array:
     """Return native values averaged at coarse positions, as `HeartGrid` holds them.
 
@@ -94,6 +94,8 @@ def sample_at(
         For each axis, the native index (fractional) of each coarse voxel centre.
     outside : float
         Value of coarse voxels that no native voxel reaches.
+    at_least : float or None
+        Native values below this count as this.
 
     Returns
     -------
@@ -107,7 +109,7 @@ def sample_at(
         averaging_weights(positions_y, n_rows),
         averaging_weights(positions_x, n_columns),
     )
-    return resample_separable(values_zyx, weights_zyx, outside=outside)
+    return resample_separable(values_zyx, weights_zyx, outside=outside, at_least=at_least)
 
 
 def heart_network_input(ct_hu_zyx: Float32Array) -> Float32Array:
