@@ -3,11 +3,12 @@
 Usage::
 
     python scripts/fit_confidence.py --data CASES [--data CASES ...] [--heart H.onnx] [--calcium C.onnx]
-        [--basis WORDS] [-o src/calcmap/segmentation/weights/confidence.json]
+        [--basis WORDS] [--keep-decision] [-o src/calcmap/segmentation/weights/confidence.json]
 
 The networks are the shipped ones unless named; the file holds their hashes and serves beside them alone. Prints and
 writes how well the probabilities keep their word on cases left out: in ten stratified folds, and with each site left
-out in turn. What is shipped is then fitted on all cases.
+out in turn. What is shipped is then fitted on all cases. Offsets change scores; with --keep-decision there are none,
+and the confidence alone is fitted.
 """
 
 from __future__ import annotations
@@ -43,14 +44,16 @@ from calcmap.training.calibrating import (
 N_FOLDS, SEED = 10, 0
 
 
-def figures(cases: list[HeldOutCase], table: DecisionTable, chosen: int) -> dict[str, object]:
-    """Return what the fit rests on and how good it is, JSON-ready."""
+def figures(
+    cases: list[HeldOutCase], table: DecisionTable, *, chosen: int, kept: int | None = None
+) -> dict[str, object]:
+    """Return what the fit rests on and how good it is, JSON-ready; ``kept`` is a decision that no fold may change."""
     reference = table.reference_n
     site_n = np.unique([case.site for case in cases], return_inverse=True)[1]
-    by_fold = cross_validate(table, stratified_folds(reference, n_folds=N_FOLDS, seed=SEED))
+    by_fold = cross_validate(table, stratified_folds(reference, n_folds=N_FOLDS, seed=SEED), kept=kept)
     found = {"cross_validated": asdict(assess(reference, *by_fold))}
     if len(np.unique(site_n)) > 1:
-        found["site_left_out"] = asdict(assess(reference, *cross_validate(table, site_n)))
+        found["site_left_out"] = asdict(assess(reference, *cross_validate(table, site_n, kept=kept)))
     shares = np.bincount(categories(reference), minlength=4) / len(cases)
     return {
         "n": len(cases),
@@ -86,6 +89,7 @@ def main() -> None:
     parser.add_argument("--heart", type=Path)
     parser.add_argument("--calcium", type=Path)
     parser.add_argument("--basis", default="simulated patients")
+    parser.add_argument("--keep-decision", action="store_true")
     parser.add_argument("-o", "--out", type=Path, default=Path("src/calcmap/segmentation/weights/confidence.json"))
     arguments = parser.parse_args()
     cascade = load_cascade(heart=arguments.heart, calcium=arguments.calcium)
@@ -94,19 +98,25 @@ def main() -> None:
     for number, folder in enumerate(folders, start=1):
         cases.append(held_out_case(folder, cascade))
         print(f"{number} of {len(folders)}: {cases[-1].id}", flush=True)
+    kept = NO_OFFSETS if arguments.keep_decision else None
+    content = fitted(cases, basis=arguments.basis, weights_sha256=cascade.weights_sha256, kept=kept)
+    print(json.dumps(content["fit"], indent=1))
+    arguments.out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def fitted(
+    cases: list[HeldOutCase], *, basis: str, weights_sha256: dict[str, str], kept: int | None
+) -> dict[str, object]:
+    """Return what the file holds: the model fitted on all cases, and the figures of the fit."""
     table = tabulate_decisions(cases)
-    chosen = choose_offsets(table, np.ones(len(cases), dtype=np.bool_))
-    fit = figures(cases, table, chosen)
-    print(json.dumps(fit, indent=1))
-    hashes = cascade.weights_sha256
+    chosen = choose_offsets(table, np.ones(len(cases), dtype=np.bool_)) if kept is None else kept
     model = replace(
         fit_confidence(table.features_onf[chosen], table.reference_n),
-        networks={task: hashes[task] for task in ("heart", "calcium")},
-        basis=f"{len(cases)} {arguments.basis} of {len({case.site for case in cases})} sites",
+        networks={task: weights_sha256[task] for task in ("heart", "calcium")},
+        basis=f"{len(cases)} {basis} of {len({case.site for case in cases})} sites",
         offsets=OFFSETS[chosen],
     )
-    content = confidence_model_to_json(model) | {"fit": fit}
-    arguments.out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return confidence_model_to_json(model) | {"fit": figures(cases, table, chosen=chosen, kept=kept)}
 
 
 if __name__ == "__main__":

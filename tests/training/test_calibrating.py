@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from calcmap.core.errors import ConfigError
+from calcmap.evaluation.agreement import concordance_correlation
 from calcmap.segmentation.evidence import Candidates, DecisionOffsets, decide
 from calcmap.training.calibrating import (
     NO_OFFSETS,
@@ -14,6 +15,7 @@ from calcmap.training.calibrating import (
     HeldOutCase,
     choose_offsets,
     clinical_score,
+    concordances,
     cross_validate,
     fit_confidence,
     linear_kappa,
@@ -60,6 +62,16 @@ def test_every_decision_is_tried_on_every_case_also_without_a_heart() -> None:
     assert table.features_onf[NO_OFFSETS, 0].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
 
 
+def test_many_concordances_at_once_are_those_of_the_drawn_cases() -> None:
+    rng = np.random.default_rng(3)
+    reference, scores = rng.uniform(0, 8, 30), rng.uniform(0, 8, (2, 30))
+    drawn = rng.integers(0, 30, (3, 30))
+    times = np.stack([np.bincount(each, minlength=30) for each in drawn]).astype(np.float64)
+    expected = [[concordance_correlation(reference[each], score[each]) for each in drawn] for score in scores]
+    np.testing.assert_allclose(concordances(reference, scores, times), expected, rtol=1e-10)
+    assert concordances(np.zeros(4), np.zeros((1, 4)), np.ones((1, 4))).tolist() == [[1.0]]
+
+
 def test_a_few_cases_are_not_calibrated_on() -> None:
     with pytest.raises(ConfigError, match="at least 20"):
         tabulate_decisions([HeldOutCase("a", "a", 0.0, None)] * 19)
@@ -86,13 +98,13 @@ def test_the_fit_finds_the_error_that_was_put_in() -> None:
 
 
 def test_cases_left_out_get_probabilities_that_keep_their_word() -> None:
-    table = made_table(400)
-    fold = stratified_folds(table.reference_n, n_folds=5, seed=1)
+    table = made_table(200)
+    fold = stratified_folds(table.reference_n, n_folds=3, seed=1)
     score, probability = cross_validate(table, fold)
     assert linear_kappa(table.reference_n, score) > 0.8
     np.testing.assert_allclose(probability.sum(axis=1), 1.0)
     has_calcium = table.reference_n > 0
-    assert abs((1 - probability[:, 0]).mean() - has_calcium.mean()) < 0.05
+    assert abs((1 - probability[:, 0]).mean() - has_calcium.mean()) < 0.07
 
 
 def test_folds_hold_every_category_alike() -> None:

@@ -33,6 +33,7 @@ DRAWS = 500
 RIDGE = 1.0
 """Weight of half the squared weights, the constants' aside, against the summed log likelihood (our choice: as much as
 one case may say)."""
+ROUNDING = 1e-12
 FEWEST_CASES = 20
 """With fewer cases nothing is fitted (our choice)."""
 
@@ -85,11 +86,12 @@ def tabulate_decisions(cases: Sequence[HeldOutCase]) -> DecisionTable:
 
 
 def choose_offsets(table: DecisionTable, among: BoolArray) -> int:
-    """Return the index into `OFFSETS` of the decision whose scores agree best with the reference's, with caution.
+    """Return the index into `OFFSETS` of the decision that surely agrees better with the reference than the network's.
 
-    Agreement is Lin's concordance of log(1 + score). Taken is the smallest change of the network's own decision that is
-    less than one bootstrap standard error worse than the best, and whose linear weighted kappa is no lower than without
-    any offset: two numbers chosen on few cases should not follow their noise (our choice).
+    Agreement is Lin's concordance of log(1 + score). Taken is the decision whose gain over no offsets, less one
+    bootstrap standard error of that gain, is largest, among those whose linear weighted kappa is no lower than without
+    offsets; no offsets where no gain exceeds its error. Two numbers chosen on few cases should not follow their noise
+    (our choice).
 
     Parameters
     ----------
@@ -103,19 +105,17 @@ def choose_offsets(table: DecisionTable, among: BoolArray) -> int:
     int
         Place in `OFFSETS`.
     """
-    reference, score_on = table.reference_n[among], table.score_on[:, among]
-    agreement_o = _concordances(reference[None], score_on)
-    best = int(agreement_o.argmax())
-    drawn = np.random.default_rng(0).integers(0, len(reference), (DRAWS, len(reference)))
-    gain_od = _concordances(reference[drawn], score_on[best][drawn]) - np.stack(
-        [_concordances(reference[drawn], score_n[drawn]) for score_n in score_on]
-    )
-    is_near_best = agreement_o[best] - agreement_o <= gain_od.std(axis=1)
-    kappa_o = np.array([linear_kappa(reference, score_n) for score_n in score_on])
-    is_allowed = is_near_best & (kappa_o >= kappa_o[NO_OFFSETS])
-    is_allowed[best] |= not is_allowed.any()
-    size_o = np.array([abs(each.calcium) + abs(each.coronary) for each in OFFSETS])
-    return int(np.lexsort((-agreement_o, size_o, ~is_allowed))[0])
+    log_reference_n, log_score_on = np.log1p(table.reference_n[among]), np.log1p(table.score_on[:, among])
+    n = len(log_reference_n)
+    # a bootstrap draw is how often each case is in it; the first is each case once
+    times_dn = np.random.default_rng(0).multinomial(n, np.full(n, 1.0 / n), size=DRAWS).astype(np.float64)
+    agreement_od = concordances(log_reference_n, log_score_on, np.vstack([np.ones(n), times_dn]))
+    gain_od = agreement_od - agreement_od[NO_OFFSETS]
+    sure_gain_o = gain_od[:, 0] - gain_od[:, 1:].std(axis=1)
+    kappa_o = np.array([linear_kappa(table.reference_n[among], score_n) for score_n in table.score_on[:, among]])
+    sure_gain_o[kappa_o < kappa_o[NO_OFFSETS]] = -np.inf
+    best = int(sure_gain_o.argmax())
+    return best if sure_gain_o[best] > 0 else NO_OFFSETS
 
 
 def fit_confidence(features_nf: Float64Array, reference_n: Float64Array) -> ConfidenceModel:
@@ -178,15 +178,17 @@ def held_out_case(folder: Path, cascade: Cascade) -> HeldOutCase:
     return HeldOutCase(case.id, case.site or "unknown", reference, candidates)
 
 
-def cross_validate(table: DecisionTable, fold_n: IntArray) -> tuple[Float64Array, Float64Array]:
+def cross_validate(
+    table: DecisionTable, fold_n: IntArray, *, kept: int | None = None
+) -> tuple[Float64Array, Float64Array]:
     """Return scores (n,) and category probabilities (n, 4) of every case, made without its own fold.
 
-    The decision's offsets are chosen anew in every fold too.
+    The decision is chosen anew in every fold too, unless one is ``kept`` (its place in `OFFSETS`).
     """
     score_n, probability_nk = np.zeros(len(fold_n)), np.zeros((len(fold_n), len(PAPER_NAMES)))
     for fold in np.unique(fold_n):
         rest, left_out = fold_n != fold, fold_n == fold
-        o = choose_offsets(table, rest)
+        o = choose_offsets(table, rest) if kept is None else kept
         model = fit_confidence(table.features_onf[o, rest], table.reference_n[rest])
         score_n[left_out] = table.score_on[o, left_out]
         probability_nk[left_out] = model.category_probabilities(table.features_onf[o, left_out])
@@ -199,6 +201,34 @@ def stratified_folds(reference_n: Float64Array, *, n_folds: int, seed: int) -> I
     fold_n = np.empty(len(reference_n), dtype=np.intp)
     fold_n[order] = np.arange(len(reference_n)) % n_folds
     return fold_n
+
+
+def concordances(reference_n: Float64Array, score_on: Float64Array, times_dn: Float64Array) -> Float64Array:
+    """Return Lin's concordance of many sets of scores in many bootstrap draws at once, (sets, draws).
+
+    The same as `agreement.concordance_correlation` of the cases as often as each is drawn; 1 where nothing varies.
+
+    Parameters
+    ----------
+    reference_n : ndarray of float64, shape (cases,)
+        Reference, on the scale of comparison.
+    score_on : ndarray of float64, shape (sets, cases)
+        Scores on that scale.
+    times_dn : ndarray of float64, shape (draws, cases)
+        How often each case is drawn.
+
+    Returns
+    -------
+    ndarray of float64, shape (sets, draws)
+        -1 to 1.
+    """
+    share_nd = (times_dn / times_dn.sum(axis=1, keepdims=True)).T
+    centred_n, centred_on = reference_n - reference_n.mean(), score_on - reference_n.mean()
+    x_d, y_od = centred_n @ share_nd, centred_on @ share_nd
+    distance_od = (centred_on - centred_n) ** 2 @ share_nd
+    shared_od = 2.0 * ((centred_on * centred_n) @ share_nd - x_d * y_od)
+    spread_od = distance_od + shared_od  # both variances and the squared distance of the means
+    return np.asarray(np.where(spread_od > ROUNDING, shared_od / np.maximum(spread_od, ROUNDING), 1.0))
 
 
 def linear_kappa(reference_n: Float64Array, score_n: Float64Array) -> float:
@@ -234,15 +264,6 @@ def _decided(candidates: Candidates | None, offsets: DecisionOffsets) -> tuple[f
     class_voxel = decide(candidates, offsets)
     score = clinical_score(candidates, class_voxel)
     return score, scan_features(score, gather_evidence(candidates, class_voxel, offsets))
-
-
-def _concordances(reference_dn: Float64Array, score_dn: Float64Array) -> Float64Array:
-    """Return Lin's concordance of log(1 + score) of each row; as `agreement.concordance_correlation`, many at once."""
-    x, y = np.log1p(np.broadcast_to(reference_dn, score_dn.shape)), np.log1p(score_dn)
-    x_mean, y_mean = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
-    spread = x.var(axis=1) + y.var(axis=1) + (x_mean - y_mean)[:, 0] ** 2
-    shared = 2.0 * ((x - x_mean) * (y - y_mean)).mean(axis=1)
-    return np.asarray(np.where(spread > 0, shared / np.where(spread > 0, spread, 1.0), 1.0))
 
 
 def _penalty(weights_f: Float64Array) -> float:
