@@ -111,12 +111,12 @@ def weighted_kappa(matrix: ArrayLike, weighting: Weighting, *, confidence: float
     .. [2] Fleiss, Cohen, Everitt, Psychol Bull 1969;72:323-327 (standard error).
     """
     quantile = normal_quantile(confidence)
-    counts = _counts(matrix)
+    counts = counts_of(matrix)
     n = int(counts.sum())
     if n == 0:
         return Kappa(None, None, None, n, "there are no cases", weighting=weighting)
     share = counts / n
-    weights = _agreement_weights(counts.shape[0], weighting)
+    weights = agreement_weights(counts.shape[0], weighting)
     by_row, by_column = share.sum(axis=1), share.sum(axis=0)
     observed, expected = float((weights * share).sum()), float(by_row @ weights @ by_column)
     if 1.0 - expected < ROUNDING:
@@ -152,7 +152,7 @@ def proportion_agreement(matrix: ArrayLike, *, confidence: float = CONFIDENCE) -
     InputError
         As for `weighted_kappa`.
     """
-    counts = _counts(matrix)
+    counts = counts_of(matrix)
     return wilson_proportion(int(np.trace(counts)), int(counts.sum()), confidence=confidence)
 
 
@@ -262,7 +262,7 @@ def _squared_fisher_limits(correlation: float, n: int, *, quantile: float) -> tu
     return max(low, 0.0) ** 2, high**2
 
 
-def _agreement_weights(n_categories: int, weighting: Weighting) -> Float64Array:
+def agreement_weights(n_categories: int, weighting: Weighting) -> Float64Array:
     """Return how much each cell counts as agreement, 1 on the diagonal, shape (n_categories, n_categories)."""
     category = np.arange(n_categories, dtype=np.float64)
     apart = np.abs(category[:, None] - category[None, :]) / (n_categories - 1)
@@ -275,7 +275,14 @@ def _agreement_weights(n_categories: int, weighting: Weighting) -> Float64Array:
             return np.eye(n_categories)
 
 
-def _counts(matrix: ArrayLike) -> Float64Array:
+def counts_of(matrix: ArrayLike) -> Float64Array:
+    """Return a confusion matrix as float64, checked.
+
+    Raises
+    ------
+    InputError
+        Not square with at least two categories, or anything but counts.
+    """
     counts = np.asarray(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.shape[0] < 2:
         raise InputError(f"expected a square matrix of at least 2 categories, got shape {counts.shape}")

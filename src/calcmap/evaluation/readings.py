@@ -55,8 +55,10 @@ class CategoryScheme:
     def of_scores(self, scores: ArrayLike) -> Categories:
         """Return the category of each score, not rounded first: with the paper's cuts 0.9 is 0, 100.4 is 2."""
         values = np.asarray(scores, dtype=np.float64)
-        above = (values[:, None] > np.asarray(self.cuts[1:])).sum(axis=1)
-        return (values >= self.cuts[0]).astype(np.int64) + above.astype(np.int64)
+        found = (values >= self.cuts[0]).astype(np.int64)
+        for cut in self.cuts[1:]:
+            found += values > cut
+        return found
 
 
 @dataclass(frozen=True)

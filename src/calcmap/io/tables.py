@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import csv
 import difflib
+import hashlib
+import importlib
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from calcmap.core.errors import ConfigError, InputError, UnreadableFileError
@@ -64,35 +67,50 @@ def table_column(frame: pd.DataFrame, name: str) -> NDArray[np.object_]:
     return cells
 
 
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal; it names the table in what is made of it.
+
+    Raises
+    ------
+    UnreadableFileError
+        The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UnreadableFileError(f"cannot read {path.name}: {error.strerror or error}") from error
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
-    pandas = _import_pandas()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
         twice = [name for name, count in Counter(header).items() if count > 1]
         if twice:
             raise InputError(f"{path.name} has the column {twice[0]!r} more than once")
-        return pandas.read_csv(path, encoding="utf-8-sig", keep_default_na=False, na_values=list(MISSING_WORDS))
+        frame: pd.DataFrame = _pandas().read_csv(
+            path, encoding="utf-8-sig", keep_default_na=False, na_values=list(MISSING_WORDS)
+        )
+        return frame
     except (OSError, ValueError) as error:  # of pandas: a parser's complaint, bytes that are no text, nothing at all
         raise UnreadableFileError(f"{path.name} is not a CSV table: {_first_line(error)}") from error
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    pandas = _import_pandas()
     try:
-        return pandas.read_parquet(path)
+        frame: pd.DataFrame = _pandas().read_parquet(path)
+        return frame
     except ImportError as error:
         raise ConfigError("Parquet needs the extra stats: pip install 'calcmap[stats]'") from error
     except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of ValueError
         raise UnreadableFileError(f"{path.name} is not a Parquet table: {_first_line(error)}") from error
 
 
-def _import_pandas():  # type: ignore[no-untyped-def]  # noqa: ANN202 - a module has no type of its own to name
+def _pandas() -> ModuleType:
     try:
-        import pandas
+        return importlib.import_module("pandas")
     except ImportError as error:
         raise ConfigError("tables need the extra stats: pip install 'calcmap[stats]'") from error
-    return pandas
 
 
 def _first_line(error: Exception) -> str:

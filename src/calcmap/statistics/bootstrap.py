@@ -113,10 +113,14 @@ def bootstrap_draws(
     return np.concatenate([parts[first] for first in sorted(parts)])
 
 
-def jackknife(statistic: Statistic, n: int) -> Float64Array:
-    """Return statistics of the cases without each one in turn, shape (n, number of statistics)."""
-    everyone = np.arange(n, dtype=np.intp)
-    return np.stack([_row(statistic, np.delete(everyone, case)) for case in range(n)])
+def jackknife(statistic: Statistic, n: int, *, advance: Callable[[int], object] | None = None) -> Float64Array:
+    """Return statistics of the cases without each one in turn, shape (n, number of statistics); n is 2 or more."""
+    everyone, rows = np.arange(n, dtype=np.intp), []
+    for case in range(n):
+        rows.append(_row(statistic, np.delete(everyone, case)))
+        if advance is not None:
+            advance(1)
+    return np.stack(rows)
 
 
 def percentile_interval(draws: ArrayLike, *, confidence: float = CONFIDENCE) -> DrawnInterval:

@@ -1,0 +1,48 @@
+"""A study of agreement as a folder: ``agreement.json``, tables, figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from calcmap.core.errors import OutputError
+from calcmap.evaluation.study import AgreementReport
+from calcmap.report.agreement_figures import agreement_figures
+from calcmap.report.agreement_json import agreement_to_json
+from calcmap.report.agreement_tables import agreement_tables
+from calcmap.report.figures import save_figure
+from calcmap.report.tables import write_tables
+
+AGREEMENT_FILE = "agreement.json"
+TABLES_FOLDER = "tables"
+FIGURES_FOLDER = "figures"
+
+
+def write_agreement(report: AgreementReport, out: Path, *, table_sha256: str) -> dict[str, Any]:
+    """Write a report and return what ``agreement.json`` holds.
+
+    Parameters
+    ----------
+    report : AgreementReport
+        What `assess_agreement` found.
+    out : Path
+        Folder to write into; made when absent.
+    table_sha256 : str
+        Hash of the table that was read, for provenance.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    whole = {**agreement_to_json(report), "table_sha256": table_sha256}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / AGREEMENT_FILE).write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    write_tables(agreement_tables(report), out / TABLES_FOLDER)
+    for name, figure in agreement_figures(report).items():
+        save_figure(figure, out / FIGURES_FOLDER, name=name)
+    return whole
