@@ -12,6 +12,7 @@ from calcmap.prognosis.added_value import (
     AddedValue,
     CategoryNri,
     ContinuousNri,
+    concordance,
     likelihood_ratio,
 )
 from calcmap.prognosis.bootstrap import BootstrapSettings, Resampling, Undefined, bootstrap
@@ -61,6 +62,19 @@ class TestPbc:
         assert interval.draws_failed == 0
 
 
+@pytest.mark.real_data
+def test_concordance_of_whas500_with_and_without_age(shared_data: Path) -> None:
+    """FACTS 5: R's survival."""
+    with (shared_data / "statistics" / "whas500.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    base = ("gender", "bmi", "hr", "chf", "diasbp")
+    columns = {name: np.array([float(row[name]) for row in rows]) for name in ("time", "event", *base, "age")}
+    table = follow_up(columns["time"], columns["event"], covariates={name: columns[name] for name in (*base, "age")})
+    found = AddedValue(table, base, (*base, "age"), 730.0, (concordance, likelihood_ratio))(np.arange(500))
+    assert (found["c.base"], found["c.extended"]) == pytest.approx((0.73981024, 0.77709617), abs=5e-9)
+    assert found["lr_chi2"] == pytest.approx(64.0943, abs=5e-5)
+
+
 @pytest.fixture
 def simulated() -> FollowUp:
     random = np.random.default_rng(4)
@@ -74,6 +88,8 @@ def simulated() -> FollowUp:
 def test_useful_marker_improves_every_measure(simulated: FollowUp) -> None:
     found = AddedValue(simulated, ("x",), ("x", "marker"), 0.5)(everyone(simulated))
     assert all(found[name] > 0 for name in ("nri_km.nri", "nri_ipw.nri", "idi.idi", "lr_chi2", "log_hr.marker"))
+    assert found["c.difference"] == pytest.approx(found["c.extended"] - found["c.base"])
+    assert found["c.difference"] > 0.03
 
 
 def test_stratum_lost_in_a_draw_is_a_failed_refit(simulated: FollowUp) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from calcmap.core.errors import InputError, NotEstimableError
 from calcmap.core.volume import Float64Array
 from calcmap.prognosis.bootstrap import Rows, Undefined
-from calcmap.prognosis.cox import Between, CoxFit, added_value, fit_cox, predict_risk
+from calcmap.prognosis.cox import Between, CoxFit, added_value, fit_cox, linear_predictor, predict_risk
+from calcmap.prognosis.discrimination import harrell_c
 from calcmap.prognosis.followup import FollowUp
 from calcmap.prognosis.partial_likelihood import Ties
 from calcmap.prognosis.reclassification import (
@@ -86,6 +87,14 @@ def discrimination_improvement(pair: ModelPair) -> Numbers:
     return _named("idi", {"idi": found.idi, "event": found.event, "nonevent": found.nonevent}, found.reason)
 
 
+def concordance(pair: ModelPair) -> Numbers:
+    """Return Harrell's C of both models and the gain, ``c.base``, ``c.extended`` and ``c.difference``."""
+    found = [harrell_c(pair.table, linear_predictor(fit, pair.table)) for fit in (pair.base, pair.extended)]
+    base, extended = (each.estimate for each in found)
+    gain = None if base is None or extended is None else extended - base
+    return _named("c", {"base": base, "extended": extended, "difference": gain}, found[0].reason)
+
+
 def likelihood_ratio(pair: ModelPair) -> Numbers:
     """Return the likelihood-ratio chi-square of the added terms, ``lr_chi2``."""
     return {"lr_chi2": added_value(pair.base, pair.extended).statistic}
@@ -105,6 +114,7 @@ DEFAULT_MEASURES: tuple[Measure, ...] = (
     ContinuousNri(CensoringEstimator.KAPLAN_MEIER),
     ContinuousNri(CensoringEstimator.INVERSE_WEIGHTING),
     discrimination_improvement,
+    concordance,
     likelihood_ratio,
     log_hazard_ratios,
 )
