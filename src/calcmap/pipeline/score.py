@@ -143,12 +143,15 @@ def above_threshold(volume: Volume, segmentation: Segmentation, *, threshold_hu:
 
     The networks label from a little lower, for rules with a lower threshold. Dropped voxels become heart or background.
     """
-    # Flat indices: looking for calcium voxel by voxel in three dimensions takes five times as long.
-    labels = segmentation.labels.labels_zyx.flatten()
-    calcium = np.flatnonzero(labels >= Label.CORONARY)
-    below = calcium[volume.ct_hu_zyx.reshape(-1)[calcium] < threshold_hu]
-    labels[below] = np.where(segmentation.heart_zyx.reshape(-1)[below], Label.HEART, Label.BACKGROUND)
-    return Labels(labels.reshape(volume.grid.shape_zyx), volume.grid)
+    labels_zyx = segmentation.labels.labels_zyx
+    shown_zyx = np.zeros_like(labels_zyx)
+    for z in np.flatnonzero(labels_zyx.max(axis=(1, 2))):  # empty slices stay untouched
+        shown_zyx[z] = labels_zyx[z]
+        if labels_zyx[z].max() >= Label.CORONARY:
+            below = (labels_zyx[z] >= Label.CORONARY) & (volume.ct_hu_zyx[z] < threshold_hu)
+            heart_or_not = np.where(segmentation.heart_zyx[z][below], Label.HEART, Label.BACKGROUND)
+            shown_zyx[z][below] = heart_or_not
+    return Labels(shown_zyx, volume.grid)
 
 
 def find_confidence(cascade: Cascade, segmentation: Segmentation, scoring: Scoring) -> Confidence | None:
@@ -172,17 +175,17 @@ def refuse_unfit(flags: tuple[QualityFlag, ...]) -> None:
 
 def summarise_heart(volume: Volume, heart_zyx: BoolArray) -> HeartSummary | None:
     """Return volume and box of a heart mask; ``None`` for an empty one."""
-    if not heart_zyx.any():
+    heart = heart_zyx.view(np.uint8)  # the largest of bytes is found ten times as fast as any of booleans
+    slices = np.flatnonzero(heart.max(axis=(1, 2)))
+    if slices.size == 0:
         return None
-    corners = []
-    for axis in range(3):
-        hit = np.flatnonzero(heart_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
-        corners.append((float(hit[0]), float(hit[-1])))
-    (z0, z1), (y0, y1), (x0, x1) = corners
-    first, last = volume.grid.lps_mm((z0, y0, x0)), volume.grid.lps_mm((z1, y1, x1))
+    shadow_yx = heart[slices[0] : slices[-1] + 1].max(axis=0)
+    rows, columns = np.flatnonzero(shadow_yx.max(axis=1)), np.flatnonzero(shadow_yx.max(axis=0))
+    first = volume.grid.lps_mm((float(slices[0]), float(rows[0]), float(columns[0])))
+    last = volume.grid.lps_mm((float(slices[-1]), float(rows[-1]), float(columns[-1])))
     low = (min(first[0], last[0]), min(first[1], last[1]), min(first[2], last[2]))
     high = (max(first[0], last[0]), max(first[1], last[1]), max(first[2], last[2]))
-    return HeartSummary(float(heart_zyx.sum()) * volume.grid.voxel_volume_mm3 / 1000.0, (low, high))
+    return HeartSummary(np.count_nonzero(heart) * volume.grid.voxel_volume_mm3 / 1000.0, (low, high))
 
 
 def find_percentiles(scan: Scan, agatston: float, *, ethnicity: Ethnicity | None) -> tuple[Percentile, ...]:

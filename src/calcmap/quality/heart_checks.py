@@ -191,9 +191,9 @@ def _position_flags(ct_hu_zyx: Int16Array, view: _HeartView) -> list[QualityFlag
     """Compare the heart's box centre with the body's box in the heart's slices."""
     z, y, x = view.box_zyx
     _, step_y, step_x = thinning_steps(view.spacing_mm_zyx, step_mm=COARSE_MM)
-    body = ct_hu_zyx[z, ::step_y, ::step_x] > BODY_ABOVE_HU
+    body = ct_hu_zyx[z][::2, ::step_y, ::step_x] > BODY_ABOVE_HU
     # the opening removes the table's shell and cables
-    body = ndimage.binary_opening(body[::2], IN_PLANE_NEIGHBOURS)
+    body = ndimage.binary_opening(body, IN_PLANE_NEIGHBOURS)
     if not body.any():
         return []
     rows, columns = _span(np.any(body, axis=(0, 2))), _span(np.any(body, axis=(0, 1)))
