@@ -137,8 +137,8 @@ def kaplan_meier(table: FollowUp, *, scale: Scale = Scale.LOG, confidence: float
     """
     time, at_risk, events, _ = _counts(table)
     with np.errstate(divide="ignore", invalid="ignore"):
-        survival: Float64Array = np.cumprod(1.0 - events / at_risk)
-        error: Float64Array = survival * np.sqrt(np.cumsum(events / (at_risk * (at_risk - events))))
+        survival = np.asarray(np.cumprod(1.0 - events / at_risk), dtype=np.float64)
+        error = np.asarray(survival * np.sqrt(np.cumsum(events / (at_risk * (at_risk - events)))), dtype=np.float64)
     low, high = _limits(survival, error, scale=scale, quantile=normal_quantile(confidence))
     return Curve(time, survival, error, low, high, at_risk, events, 1.0, len(table), table.n_events, scale, confidence)
 

@@ -448,8 +448,8 @@ def _uncensored(table: FollowUp, times: Float64Array, *, is_after: bool = False)
     here, events, censored = (np.bincount(place, weights=weight * flag) for flag in (1.0, ended, ~ended))
     at_risk = np.cumsum(here[::-1])[::-1] - events
     remains = np.cumprod(1.0 - censored / np.where(at_risk > 0, at_risk, 1.0))
-    side = "right" if is_after else "left"
-    return np.append(1.0, remains)[np.searchsorted(time, times, side=side)]
+    places = np.searchsorted(time, times, side="right") if is_after else np.searchsorted(time, times)
+    return np.append(1.0, remains)[places]
 
 
 def _unstratified(table: FollowUp) -> FollowUp:
@@ -481,7 +481,7 @@ def _weight_below(values: Float64Array, weight: Float64Array, *, at: Float64Arra
     """Return the weight of the values below each point, that of equal ones counting half, shape (at,)."""
     order = np.argsort(values)
     sums = np.append(0.0, np.cumsum(weight[order]))
-    left, right = (np.searchsorted(values[order], at, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    left, right = np.searchsorted(values[order], at), np.searchsorted(values[order], at, side="right")
     return np.asarray((sums[left] + sums[right]) / 2)
 
 

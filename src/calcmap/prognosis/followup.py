@@ -160,7 +160,7 @@ def _numbers(values: ArrayLike, *, name: str, n: int | None) -> Float64Array:
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} holds {_first_text(array)!r}, expected numbers") from error
     if array.dtype.kind in "US":  # text that happens to hold digits is still text
-        raise InputError(f"{name} holds text such as {array[0]!r}, expected numbers")
+        raise InputError(f"{name} holds text such as {str(array[0])!r}, expected numbers")
     missing = int((~np.isfinite(numbers)).sum())
     if missing:
         raise InputError(f"{name} is missing or not finite in {missing} of {len(numbers)} rows; drop or impute them")

@@ -180,17 +180,17 @@ def _centred_times(sets: RiskSets, table: FollowUp, *, transform: TimeTransform)
             g = 1.0 - np.append(1.0, curve.probability)[np.searchsorted(curve.time, times)]
         case TimeTransform.KM_AFTER:
             curve = kaplan_meier(table)
-            g = 1.0 - curve.probability[np.searchsorted(curve.time, times)]
+            g = np.asarray(1.0 - curve.probability[np.searchsorted(curve.time, times)], dtype=np.float64)
         case TimeTransform.EVENT_ORDER:
-            g = np.argsort(np.lexsort((sets.order[sets.death], times))) + 1.0
+            g = np.argsort(np.lexsort((sets.order[sets.death], times))).astype(np.float64)
         case TimeTransform.RANK:
-            g = rankdata(table.time)[sets.order][sets.death]
+            g = np.asarray(rankdata(table.time)[sets.order][sets.death], dtype=np.float64)
         case TimeTransform.IDENTITY:
             g = times
         case TimeTransform.LOG:
             if (times <= 0).any():
                 raise InputError("the logarithm of time is asked for, but an event is at time 0")
-            g = np.log(times)
+            g = np.asarray(np.log(times), dtype=np.float64)
     if np.ptp(times) == 0:
         raise NotEstimableError("all events are at one time, so no change with time can be seen")
     return np.asarray(g - g.mean(), dtype=np.float64)
