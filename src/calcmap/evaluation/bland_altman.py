@@ -154,10 +154,7 @@ def _varying(difference: Float64Array, mean: Float64Array, *, confidence: float)
     bias = _line(mean, difference, confidence=confidence)
     residual = np.abs(difference - _on(bias, mean))
     spread = _line(mean, residual, confidence=confidence)
-    places = tuple(
-        _place(float(at), bias=bias, spread=spread, z=z)
-        for at in np.quantile(mean, PLACES)  # each once, ascending
-    )
+    places = tuple(_place(float(at), bias=bias, spread=spread, z=z) for at in np.unique(np.quantile(mean, PLACES)))
     return VaryingLimits(bias, spread, places)
 
 

@@ -14,6 +14,9 @@ from calcmap.core.errors import InputError
 from calcmap.core.volume import Float64Array
 from calcmap.statistics.estimates import CONFIDENCE, Estimate, normal_quantile
 
+LEAST_DF = 1e-3
+"""Satterthwaite's degrees of freedom below this leave nothing to read in an F table (our choice)."""
+
 
 class IccForm(StrEnum):
     """McGraw and Wong's names; Shrout and Fleiss's in the comments."""
@@ -179,8 +182,11 @@ def _agreement(squares: MeanSquares, *, upper: float) -> Icc:
         return Icc(estimate, None, None, n, reason, form=form)
     a = k * estimate / (n * (1 - estimate))
     b = 1 + k * estimate * (n - 1) / (n * (1 - estimate))
-    df1 = n - 1
-    df2 = (a * msc + b * mse) ** 2 / ((a * msc) ** 2 / (k - 1) + (b * mse) ** 2 / ((n - 1) * (k - 1)))
+    spread = (a * msc) ** 2 / (k - 1) + (b * mse) ** 2 / ((n - 1) * (k - 1))
+    df1, df2 = n - 1, (a * msc + b * mse) ** 2 / spread if spread > 0.0 else 0.0
+    if df2 < LEAST_DF:
+        reason = "the mean squares cancel each other, so there is no interval"
+        return Icc(estimate, None, None, n, reason, form=form)
     f_low, f_high = stats.f.ppf(upper, df1, df2), stats.f.ppf(upper, df2, df1)
     rest = k * msc + (k * n - k - n) * mse
     low = n * (msr - f_low * mse) / (f_low * rest + n * msr)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 POINT_SIZE = 6.0
 POINT_ALPHA = 0.35
 """Thousands of patients lie on each other; darker is more."""
-SCORE_TICKS = (0, 1, 10, 100, 400, 1000, 10000)
+SCORE_TICKS = (0, 1, 10, 100, 400, 2000, 10000)
 DARK_SHARE = 0.5
 """Cells darker than this share of the darkest get white letters."""
 
@@ -82,8 +82,7 @@ def _bland_altman_figure(reference: Float64Array, test: Float64Array, *, found: 
             axes.axhspan(estimate.low, estimate.high, color=GREY, alpha=0.15, linewidth=0)
     if found.varying is not None:
         _draw_varying(axes, found.varying)
-    title = "Bias, limits (bands: intervals); orange: limits that vary"
-    axes.set_title(title, fontsize=FONT_POINTS)
+    axes.set_title("Bands: intervals; orange: limits that vary", fontsize=FONT_POINTS)
     return figure
 
 

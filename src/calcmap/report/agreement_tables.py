@@ -174,7 +174,7 @@ def _places(name: str, varying: VaryingLimits, *, digits: int) -> TextTable:
     note = (
         f"Slope of the difference {between(varying.bias.slope, digits=3)}, p {p_value(varying.bias.p)}; slope of the "
         f"absolute residual {between(varying.spread.slope, digits=3)}, p {p_value(varying.spread.p)}. "
-        "At the least, quartiles and greatest of the mean."
+        "At the least, the quartiles and the greatest mean of both, each once."
     )
     what = "scores" if name == "raw" else "log(1 + score)"
     columns = ("mean of both", "bias", "lower limit", "upper limit")
