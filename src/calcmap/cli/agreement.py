@@ -28,7 +28,7 @@ def agreement(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for agreement.json, tables and figures.")],
     visual: Annotated[str | None, typer.Option(help="Column of a third reading, compared with both.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML: categories, kinds of columns, bootstrap.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print agreement.json too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print agreement.json instead of tables.")] = False,
 ) -> None:
     """Judge how well two readings agree: kappas, correlations, limits of agreement, detection, a third reader.
 
