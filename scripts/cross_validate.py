@@ -161,9 +161,11 @@ def _line(name: str, summary: Mapping[str, Any]) -> str:
 def _words(figure: Mapping[str, Any]) -> str:
     if figure["estimate"] is None:
         return "none"
-    if figure["low"] is None:
-        return f"{figure['estimate']:.2f}"
-    return f"{figure['estimate']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
+    # Adding nothing takes the sign from a zero.
+    estimate, *ends = (
+        f"{round(figure[name], 2) + 0.0:.2f}" for name in ("estimate", "low", "high") if figure[name] is not None
+    )
+    return f"{estimate} ({' to '.join(ends)})" if ends else estimate
 
 
 def _check_starts(parts: Iterable[Part], settings: Mapping[Task, TrainConfig], data: Sequence[Path]) -> None:
