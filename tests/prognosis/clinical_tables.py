@@ -1,8 +1,8 @@
 """Public clinical tables behind the check values, and where they come from.
 
 ``aml`` is small enough to be written down (Miller, Survival Analysis, 1981). ``whas500`` and ``rossi`` lie in
-../shared. ``lung``, ``veteran``, ``pbc``, ``colon`` and ``mgus2`` come from R's ``survival``, the aneurysm patients from
-R's ``pROC``, read from an installed R (Debian: ``r-cran-survival``, ``r-cran-proc``); their licences keep them out of
+../shared. ``lung``, ``veteran``, ``pbc``, ``colon`` and ``mgus2`` come from R's ``survival``, the aneurysm patients
+from ``pROC``, read from an installed R (Debian: ``r-cran-survival``, ``r-cran-proc``); their licences keep them out of
 this project.
 """
 
@@ -93,6 +93,15 @@ def lung(*names: str) -> FollowUp:
 def veteran(*names: str) -> FollowUp:
     columns = from_r("veteran")
     return table_of(columns, *names, event=columns["status"] == "1")
+
+
+def pbc() -> FollowUp:
+    """Return the five-covariate model of R's manual: age, edema, and logarithms of bili, protime and albumin."""
+    columns = from_r("pbc")
+    known = columns["protime"] != "NA"
+    values = {name: columns[name][known].astype(float) for name in ("age", "edema", "bili", "protime", "albumin")}
+    covariates = {name: v if name in ("age", "edema") else np.log(v) for name, v in values.items()}
+    return follow_up(columns["time"][known].astype(float), columns["status"][known] == "2", covariates=covariates)
 
 
 ROSSI = ("fin", "age", "race", "wexp", "mar", "paro", "prio")

@@ -159,7 +159,7 @@ def uno_c(table: FollowUp, risk: ArrayLike, *, tau: float | None = None, confide
     """
     if tau is not None and not tau > 0:
         raise InputError(f"tau is {tau:g}, expected a time above 0")
-    weight = 1.0 / _uncensored(table, table.time) ** 2
+    weight = 1.0 / _uncensored(table) ** 2
     if tau is not None:
         weight = np.where(table.time < tau, weight, 0.0)
     return _concordance(_unstratified(table), _risks(risk, table), weight, confidence=confidence)
@@ -218,8 +218,9 @@ def time_dependent_auc(
     Returns
     -------
     TimeDependentAreas
-        Cases stand in for the censored by ``1 / G``, with G the probability to be uncensored up to their event. The
-        standard error takes G as known; an area is ``None`` without cases or without controls.
+        Cases stand in for the censored by ``1 / G``, with G the probability to be uncensored just before their event
+        (scikit-survival takes it just after, which differs in the fifth digit). The standard error takes G as known;
+        an area is ``None`` without cases or without controls.
 
     Raises
     ------
@@ -234,7 +235,7 @@ def time_dependent_auc(
     if not len(times) or any(b <= a for a, b in pairwise(times)):
         raise InputError(f"times are {list(times)}, expected at least one, ascending")
     quantile = normal_quantile(confidence)
-    weight = 1.0 / _uncensored(table, table.time, is_after=True)
+    weight = 1.0 / _uncensored(table)
     areas = tuple(_area_at(table, values, weight, time=float(time), quantile=quantile) for time in times)
     survival = [point.estimate for point in kaplan_meier(table).at([float(time) for time in times])]
     known = [area.estimate for area in areas if area.estimate is not None]
@@ -437,19 +438,18 @@ def _pieces(events: NDArray[np.intp], n: int) -> Iterator[NDArray[np.intp]]:
         yield events[begin : begin + size]
 
 
-def _uncensored(table: FollowUp, times: Float64Array, *, is_after: bool = False) -> Float64Array:
-    """Return the probability to be uncensored just before each time, or up to it, shape (times,).
+def _uncensored(table: FollowUp) -> Float64Array:
+    """Return the probability to be still uncensored just before each row's end of follow-up, shape (n,); above 0.
 
     An event comes before censoring at the same time, so who has it there is not at risk of being censored.
     """
-    time, place = np.unique(table.time, return_inverse=True)
+    place = np.unique(table.time, return_inverse=True)[1]
     ended = table.is_event if table.competing is None else table.is_event | (table.competing > 0)
     weight = np.ones(len(table)) if table.weight is None else table.weight
     here, events, censored = (np.bincount(place, weights=weight * flag) for flag in (1.0, ended, ~ended))
     at_risk = np.cumsum(here[::-1])[::-1] - events
     remains = np.cumprod(1.0 - censored / np.where(at_risk > 0, at_risk, 1.0))
-    places = np.searchsorted(time, times, side="right") if is_after else np.searchsorted(time, times)
-    return np.append(1.0, remains)[places]
+    return np.asarray(np.append(1.0, remains)[place], dtype=np.float64)
 
 
 def _unstratified(table: FollowUp) -> FollowUp:
