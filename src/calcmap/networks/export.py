@@ -14,6 +14,7 @@ import onnxruntime
 import torch
 
 from calcmap.core.errors import ModelError, OutputError
+from calcmap.networks.half_resolution import finish_at_half_resolution
 from calcmap.networks.windows import StackNet
 
 PARITY_TOLERANCE = 1e-3
@@ -24,6 +25,7 @@ INPUT_NAME, OUTPUT_NAME = "slices", "logits"
 def export_onnx(network: StackNet, path: Path, *, metadata: dict[str, str]) -> None:
     """Write a network as one ONNX file with metadata, after checking it against torch.
 
+    The last stage of a `CalcMapNet` is rearranged for speed, see `half_resolution`; the check comes after that.
     The number of slices, rows and columns stays open; rows and columns are multiples of ``network.config.stride``. The
     file is written aside and renamed once the check has passed, so that a network which disagrees is never there.
 
@@ -45,6 +47,7 @@ def export_onnx(network: StackNet, path: Path, *, metadata: dict[str, str]) -> N
     """
     network.eval()
     model = _to_onnx(network)
+    finish_at_half_resolution(model)
     onnx.helper.set_model_props(model, metadata)
     content = model.SerializeToString()
     _check_parity(network, content)
