@@ -35,6 +35,8 @@ from calcmap.evaluation.agreement import (
     weighted_kappa,
     wilson_proportion,
 )
+from calcmap.prognosis.cox import CoxFit, fit_cox
+from calcmap.prognosis.followup import follow_up
 from calcmap.simulation.population.clinical import draw_clinical_row
 from calcmap.simulation.population.draws import cohort_points
 from calcmap.simulation.population.outcomes import DAYS_PER_YEAR, draw_outcome
@@ -42,8 +44,6 @@ from calcmap.simulation.population.populations import EXTERNAL
 from marked_page import write_sections
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-from simulation.population.cox import CoxFit, fit_cox  # noqa: E402  (the tests' own, until there is a prognosis room)
 
 Floats = NDArray[np.float64]
 
@@ -116,8 +116,9 @@ class Cohort:
 
     def fit(self, covariates: Floats) -> CoxFit:
         """Return hazard ratios of MACE (Efron's ties)."""
-        days = np.rint(self["mace_years"] * DAYS_PER_YEAR).astype(np.int64)
-        return fit_cox(covariates, days, self["mace"] > 0)
+        days = np.rint(self["mace_years"] * DAYS_PER_YEAR)
+        columns = {str(k): column for k, column in enumerate(covariates.T)}
+        return fit_cox(follow_up(days, self["mace"], covariates=columns))
 
 
 def read_cohort(path: Path) -> Cohort:

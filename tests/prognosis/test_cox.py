@@ -130,7 +130,10 @@ def test_robust_variances_have_rs_numbers(variance: Variance, column: str | None
 @pytest.mark.parametrize(
     ("ties", "log_hr", "model", "robust"),
     [
-        (Ties.EFRON, [0.15177920177, -0.04032385135], [0.062866479010, 0.001842672279], [0.238417529495, 0.004761164734]),
+        (
+            Ties.EFRON, [0.15177920177, -0.04032385135], [0.062866479010, 0.001842672279],
+            [0.238417529495, 0.004761164734],
+        ),
         (Ties.BRESLOW, [0.13422977980, -0.03902703487], [0.062774349238, 0.001830507962], None),
     ],
 )  # fmt: skip
