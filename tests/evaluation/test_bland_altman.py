@@ -26,9 +26,9 @@ def test_intervals_of_bias_and_limits_follow_the_published_formula() -> None:
     limits = bland_altman(MINI, WRIGHT).limits
     t, sd, n = 2.119905, 38.765130, 17  # Student's t, 16 degrees of freedom
     assert limits.bias.high == pytest.approx(-2.117647 + t * sd / math.sqrt(n), abs=1e-3)
-    error = sd * math.sqrt(1 / n + 1.959964**2 / (2 * (n - 1)))
-    assert limits.upper.low == pytest.approx(73.860611 - t * error, abs=1e-3)
-    assert limits.lower.low == pytest.approx(-78.095905 - t * error, abs=1e-3)
+    error = sd * math.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+    assert limits.upper.low == pytest.approx(73.862008 - t * error, abs=1e-3)
+    assert limits.lower.low == pytest.approx(-78.097302 - t * error, abs=1e-3)
 
 
 def test_turning_the_readings_round_turns_the_limits_round() -> None:
@@ -45,7 +45,7 @@ def test_limits_that_vary_follow_a_spread_that_grows() -> None:
     assert varying.bias.slope.estimate == pytest.approx(0.0, abs=1e-3)
     assert varying.spread.slope.estimate == pytest.approx(0.1, abs=1e-3)
     last = varying.places[-1]
-    assert last.upper == pytest.approx(1.959964 * SD_PER_MEAN_ABSOLUTE * 0.1 * last.mean, rel=0.01)
+    assert last.upper == pytest.approx(1.96 * SD_PER_MEAN_ABSOLUTE * 0.1 * last.mean, rel=0.01)
 
 
 def test_a_line_below_zero_gives_no_limits_there() -> None:

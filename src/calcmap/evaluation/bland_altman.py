@@ -16,6 +16,8 @@ from calcmap.statistics.estimates import CONFIDENCE, Estimate, normal_quantile
 
 SD_PER_MEAN_ABSOLUTE = math.sqrt(math.pi / 2)
 """Of a normal residual: its SD over the mean of its absolute value (Bland and Altman 1999)."""
+LIMIT_SDS = 1.96
+"""Half the width of limits of agreement in SDs, as published: nineteen in twenty normal differences lie between."""
 PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Quantiles of the mean at which limits that vary are written down (our choice)."""
 
@@ -90,7 +92,7 @@ def bland_altman(reference: ArrayLike, test: ArrayLike, *, confidence: float = C
     reference, test : array_like of float, shape (n,)
         Scores of the same cases in one order; raw, or ``log1p`` of them.
     confidence : float
-        Share of differences between the limits, and coverage of the intervals.
+        Coverage of the intervals of bias, limits and slopes; the limits themselves are those of `LIMIT_SDS`.
 
     Returns
     -------
@@ -105,8 +107,8 @@ def bland_altman(reference: ArrayLike, test: ArrayLike, *, confidence: float = C
 
     Notes
     -----
-    Limits are ``bias -+ z sd`` with the normal z (1.96), n - 1 in the SD. The interval of a limit takes the standard
-    error ``sd sqrt(1 / n + z^2 / (2 (n - 1)))`` and Student's t with n - 1 degrees of freedom.
+    Limits are ``bias -+ 1.96 sd``, n - 1 in the SD. The interval of a limit takes the standard error
+    ``sd sqrt(1 / n + 1.96^2 / (2 (n - 1)))`` and Student's t with n - 1 degrees of freedom.
 
     References
     ----------
@@ -128,7 +130,7 @@ def ratios_of_log(limits: Limits) -> Ratios:
 
 
 def _limits(difference: Float64Array, *, confidence: float) -> Limits:
-    n, z = len(difference), normal_quantile(confidence)
+    n = len(difference)
     bias = float(difference.mean())
     if n < 2:
         reason = "the spread of differences needs at least two cases, got 1"
@@ -137,8 +139,8 @@ def _limits(difference: Float64Array, *, confidence: float) -> Limits:
     sd = float(difference.std(ddof=1))
     t = float(stats.t.ppf(0.5 + confidence / 2, n - 1))
     of_bias = t * sd / math.sqrt(n)
-    of_limit = t * sd * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
-    lower, upper = bias - z * sd, bias + z * sd
+    of_limit = t * sd * math.sqrt(1 / n + LIMIT_SDS**2 / (2 * (n - 1)))
+    lower, upper = bias - LIMIT_SDS * sd, bias + LIMIT_SDS * sd
     return Limits(
         Estimate(bias, bias - of_bias, bias + of_bias, n),
         sd,
@@ -150,17 +152,16 @@ def _limits(difference: Float64Array, *, confidence: float) -> Limits:
 def _varying(difference: Float64Array, mean: Float64Array, *, confidence: float) -> VaryingLimits | None:
     if len(mean) < 4 or np.ptp(mean) == 0.0:
         return None
-    z = normal_quantile(confidence)
     bias = _line(mean, difference, confidence=confidence)
     residual = np.abs(difference - _on(bias, mean))
     spread = _line(mean, residual, confidence=confidence)
-    places = tuple(_place(float(at), bias=bias, spread=spread, z=z) for at in np.unique(np.quantile(mean, PLACES)))
+    places = tuple(_place(float(at), bias=bias, spread=spread) for at in np.unique(np.quantile(mean, PLACES)))
     return VaryingLimits(bias, spread, places)
 
 
-def _place(mean: float, *, bias: Line, spread: Line, z: float) -> PlaceOnLines:
+def _place(mean: float, *, bias: Line, spread: Line) -> PlaceOnLines:
     middle = float(_on(bias, np.array([mean]))[0])
-    half_width = z * SD_PER_MEAN_ABSOLUTE * float(_on(spread, np.array([mean]))[0])
+    half_width = LIMIT_SDS * SD_PER_MEAN_ABSOLUTE * float(_on(spread, np.array([mean]))[0])
     if half_width < 0.0:
         return PlaceOnLines(mean, middle, None, None)
     return PlaceOnLines(mean, middle, middle - half_width, middle + half_width)

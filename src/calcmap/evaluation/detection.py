@@ -90,6 +90,11 @@ def shifts(matrix: ArrayLike, *, names: Sequence[str], confidence: float = CONFI
     matrix, names, confidence
         As for `detections`.
 
+    Returns
+    -------
+    Shifts
+        Shares ``None`` where a row of the matrix is empty.
+
     Raises
     ------
     InputError

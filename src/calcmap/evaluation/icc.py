@@ -65,6 +65,11 @@ def mean_squares(ratings: ArrayLike) -> MeanSquares:
     ratings : array_like of float, shape (cases, raters)
         At least two of each; complete.
 
+    Returns
+    -------
+    MeanSquares
+        All 0 or more.
+
     Raises
     ------
     InputError

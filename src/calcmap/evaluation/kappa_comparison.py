@@ -120,6 +120,11 @@ def kappas_equal(pairs: Sequence[ReaderPair], *, n_categories: int, weighting: W
     weighting : Weighting
         Of all kappas.
 
+    Returns
+    -------
+    KappaEquality
+        Without p where a kappa is not defined or two cannot differ.
+
     Raises
     ------
     InputError

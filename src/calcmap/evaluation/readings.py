@@ -103,6 +103,11 @@ def read_reading(
     names : tuple of str
         Words this reader uses for the categories, ascending, instead of the scheme's.
 
+    Returns
+    -------
+    Reading
+        Categories of all cells, and scores where they were scores.
+
     Raises
     ------
     InputError

@@ -102,6 +102,11 @@ def resample_patients(
         Draws, seed, workers; with BCa each patient is also left out once.
     advance : callable, optional
         Called with the number of samples just finished.
+
+    Returns
+    -------
+    Draws
+        The same for every number of workers.
     """
     statistic = partial(statistics_of, patients=patients)
     n = len(patients.categories)

@@ -228,6 +228,11 @@ def read_columns(
     ids : sequence, optional
         Identifiers of the patients.
 
+    Returns
+    -------
+    Readings
+        Of the patients that have every reading.
+
     Raises
     ------
     InputError
@@ -268,6 +273,11 @@ def assess_agreement(
         Categories, coverage, bootstrap.
     advance : callable, optional
         Called with the number of bootstrap samples just finished; `n_bootstrap_samples` is their total.
+
+    Returns
+    -------
+    AgreementReport
+        With `ThreeWay` where there are three readers, with `ScoreAgreement` where reference and test gave scores.
     """
     patients = _patients(readings, settings)
     draws = resample_patients(patients, settings=settings.bootstrap, advance=advance)

@@ -20,7 +20,7 @@ FIGURES_FOLDER = "figures"
 
 
 def write_agreement(report: AgreementReport, out: Path, *, table_sha256: str) -> dict[str, Any]:
-    """Write a report and return what ``agreement.json`` holds.
+    """Write a report as a folder.
 
     Parameters
     ----------
@@ -30,6 +30,11 @@ def write_agreement(report: AgreementReport, out: Path, *, table_sha256: str) ->
         Folder to write into; made when absent.
     table_sha256 : str
         Hash of the table that was read, for provenance.
+
+    Returns
+    -------
+    dict
+        What ``agreement.json`` holds.
 
     Raises
     ------
