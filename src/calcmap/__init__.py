@@ -3,11 +3,7 @@
 Research use only; not a medical device.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("calcmap")
-except PackageNotFoundError:  # running from a source tree that was never installed
-    __version__ = "0+unknown"
+__version__ = "0.1.0"
+"""Stated here and read from here by the build: asking the installed metadata takes longer than reading a study."""
 
 __all__ = ["__version__"]
