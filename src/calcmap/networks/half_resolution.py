@@ -54,6 +54,11 @@ def finish_at_half_resolution(model: onnx.ModelProto) -> bool:
     ----------
     model : ModelProto
         As exported, normalisation folded into the convolutions.
+
+    Returns
+    -------
+    bool
+        False where the network ends otherwise; it is left as it was.
     """
     stage = _last_stage(model.graph)
     if stage is None:

@@ -187,7 +187,7 @@ class Cascade:
         column = (slice(None), *box[1:])
         piece_zyx, is_outlying = dense_pieces(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])
         index = np.flatnonzero(candidate)
-        piece = piece_zyx[box[0]].reshape(-1)[index]
+        piece = piece_zyx[box[0]].reshape(-1)[index].astype(np.intp)
         return Candidates(
             shape_zyx=candidate.shape,
             spacing_mm_zyx=volume.spacing_mm_zyx,

@@ -94,7 +94,7 @@ class Evidence:
 
 def decide(candidates: Candidates, offsets: DecisionOffsets) -> NDArray[np.intp]:
     """Return the class of each candidate voxel, shape (voxels,): the likeliest; background where it is outlying."""
-    found = (candidates.logits_nk + offsets.of_classes).argmax(axis=1)
+    found: NDArray[np.intp] = (candidates.logits_nk + offsets.of_classes).argmax(axis=1)
     found[candidates.is_outlying] = BACKGROUND_CLASS
     return found
 
@@ -166,7 +166,7 @@ def _agatston(candidates: Candidates, voxel: NDArray[np.intp], part: NDArray[np.
     weight = np.searchsorted(rule.weights_hu, _maximum(candidates.hu[voxel], spot), side="right")
     weight[n_pixels < rule.min_area_px(y_mm * x_mm)] = 0
     score_spot = n_pixels * weight * (y_mm * x_mm * z_mm / REFERENCE_INCREMENT_MM)
-    return np.bincount(key // n_slices, score_spot)
+    return np.bincount(key // n_slices, score_spot).astype(np.float64)
 
 
 def _maximum(value: NDArray[np.generic], group: NDArray[np.intp]) -> Float64Array:

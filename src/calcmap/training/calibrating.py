@@ -251,10 +251,11 @@ def clinical_score(candidates: Candidates, class_voxel: NDArray[np.intp]) -> flo
     # a box just around them: dozens of decisions on hundreds of cases are scored
     index_zyx = np.stack(np.unravel_index(candidates.index[voxel], candidates.shape_zyx))
     index_zyx -= index_zyx.min(axis=1, keepdims=True)
-    shape_zyx = tuple(int(last) + 1 for last in index_zyx.max(axis=1))
+    n_slices, n_rows, n_columns = (int(last) + 1 for last in index_zyx.max(axis=1))
+    shape_zyx = (n_slices, n_rows, n_columns)
     hu_zyx = np.zeros(shape_zyx, dtype=np.int16)
     hu_zyx[tuple(index_zyx)] = candidates.hu[voxel]
-    volume = Volume(hu_zyx, grid_from_spacing(hu_zyx.shape, candidates.spacing_mm_zyx))
+    volume = Volume(hu_zyx, grid_from_spacing(shape_zyx, candidates.spacing_mm_zyx))
     return score_mask(volume, hu_zyx, rule=rule).coronary.agatston
 
 
