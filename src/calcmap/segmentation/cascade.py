@@ -289,10 +289,9 @@ def dense_pieces(dense_zyx: BoolArray, heart_zyx: BoolArray) -> tuple[IntArray, 
         Whether the component of that number is none of the heart's; False for number 0.
     """
     piece_zyx, n = ndimage.label(dense_zyx, structure=np.ones((3, 3, 3)))
-    n_voxels = np.bincount(piece_zyx.ravel(), minlength=n + 1)
-    n_inside = np.bincount(piece_zyx[heart_zyx], minlength=n + 1)
+    n_voxels = np.bincount(piece_zyx[dense_zyx], minlength=n + 1)  # dense voxels are few: none else is counted
+    n_inside = np.bincount(piece_zyx[dense_zyx & heart_zyx], minlength=n + 1)
     is_outlying = n_inside < MIN_SHARE_IN_HEART * n_voxels
-    is_outlying[0] = False
     return piece_zyx, is_outlying
 
 
