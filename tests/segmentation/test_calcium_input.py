@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from calcmap.segmentation.calcium_input import HeartFrame, calcium_network_input, grow_mask, heart_frame
 from segmentation.heart_in_air import ellipsoid_mask
@@ -106,3 +107,13 @@ def test_growing_keeps_the_mask_and_grows_with_the_reach(seed: int, reach_mm: fl
 
 def test_an_empty_mask_stays_empty() -> None:
     assert not grow_mask(np.zeros((2, 5, 5), dtype=np.bool_), reach_mm=3.0, spacing_mm_zyx=SQUARE).any()
+
+
+@pytest.mark.parametrize("spacing_mm_zyx", [(3.0, 1.0, 1.0), (3.0, 0.6, 0.9), (3.0, 2.5, 0.5), (3.0, 0.4, 4.0)])
+def test_growing_is_the_dilation_by_the_ellipse(spacing_mm_zyx: tuple[float, float, float]) -> None:
+    mask = np.random.default_rng(4).random((3, 14, 11)) < 0.04
+    a, b = (round(3.0 / mm) for mm in spacing_mm_zyx[1:])
+    rows, columns = np.ogrid[-a : a + 1, -b : b + 1]
+    ellipse = (rows / max(a, 1)) ** 2 + (columns / max(b, 1)) ** 2 <= 1
+    expected = ndimage.binary_dilation(mask, ellipse[None])
+    np.testing.assert_array_equal(grow_mask(mask, reach_mm=3.0, spacing_mm_zyx=spacing_mm_zyx), expected)

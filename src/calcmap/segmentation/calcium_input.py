@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
-from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Int16Array, IntArray, UInt8Array
+from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Int16Array, IntArray
 
 CALCIUM_WINDOW_HU = (-250.0, 550.0)
 """HU range that the calcium network sees: from below fat to dense calcium."""
@@ -103,16 +102,20 @@ def grow_mask(mask_zyx: BoolArray, *, reach_mm: float, spacing_mm_zyx: tuple[flo
     rows_px, columns_px = (round(reach_mm / mm) for mm in spacing_mm_zyx[1:])
     if max(rows_px, columns_px) < 1:
         return mask_zyx.copy()
-    # The ellipse as a pile of horizontal runs: maximum filters along columns, shifted along rows, are several times
-    # quicker than a dilation by the whole ellipse, and give the same pixels.
-    grown: UInt8Array = np.zeros(mask_zyx.shape, dtype=np.uint8)
-    for row_px in range(rows_px + 1):
+    # The ellipse as a pile of horizontal runs, the shortest first so that each grows from the one before; shifted masks
+    # laid over each other are many times as quick as a dilation by the whole ellipse, and give the same pixels.
+    n_rows = mask_zyx.shape[1]
+    grown, run, run_px = mask_zyx.copy(), mask_zyx.copy(), 0
+    for row_px in reversed(range(rows_px + 1)):
         reach_px = _ellipse_reach(row_px, rows_px=rows_px, columns_px=columns_px)
-        run_px = 2 * reach_px + 1
-        wider: UInt8Array = ndimage.maximum_filter1d(mask_zyx.view(np.uint8), run_px, axis=2, mode="constant")
-        np.maximum(grown[:, row_px:], wider[:, : wider.shape[1] - row_px], out=grown[:, row_px:])
-        np.maximum(grown[:, : grown.shape[1] - row_px], wider[:, row_px:], out=grown[:, : grown.shape[1] - row_px])
-    return grown.view(np.bool_)
+        for column_px in range(run_px + 1, reach_px + 1):
+            run[:, :, column_px:] |= mask_zyx[:, :, :-column_px]
+            run[:, :, :-column_px] |= mask_zyx[:, :, column_px:]
+        run_px = reach_px
+        if row_px < n_rows:
+            grown[:, row_px:] |= run[:, : n_rows - row_px]
+            grown[:, : n_rows - row_px] |= run[:, row_px:]
+    return grown
 
 
 def _ellipse_reach(row_px: int, *, rows_px: int, columns_px: int) -> int:
