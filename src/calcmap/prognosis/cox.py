@@ -32,7 +32,8 @@ from calcmap.prognosis.partial_likelihood import (
 from calcmap.statistics.estimates import CONFIDENCE, Estimate, normal_quantile
 
 LIKELIHOOD_TOLERANCE = 1e-9
-"""The fit ends when the log likelihood changes by less than this share of itself (R's ``coxph``)."""
+"""The fit ends when the log likelihood changes by less than this share of its value at the start (R: of itself, which
+full separation brings to zero)."""
 
 MAX_ITERATIONS = 60
 """Newton steps (our choice; R stops at 20). A sound fit takes 3 to 8, a separated one about 25."""
@@ -48,6 +49,9 @@ not count."""
 SINGULAR_SHARE = 1.8e-12
 """A covariate of which less than this share of its information is left beside the earlier ones adds nothing to them
 (R's ``toler.chol``)."""
+
+LARGEST_LOG = 700.0
+"""Logarithm of the largest hazard ratio that is written down (float64 ends at 709)."""
 
 
 class Variance(StrEnum):
@@ -133,7 +137,7 @@ class CoxFit:
 
 @dataclass(frozen=True)
 class HazardRatio(Estimate):
-    """A hazard ratio per unit of a covariate, with its Wald interval and test; all ``None`` when ``reason`` is set."""
+    """A hazard ratio per unit of a covariate, with its Wald interval and test; ``None`` when ``reason`` is set."""
 
     name: str = ""
     n_events: int = 0
@@ -154,14 +158,14 @@ class BaselineHazard:
     """Value from that time on, each shape (times,)."""
 
     def at(self, time: float, *, between: Between = Between.STEP) -> Float64Array:
-        """Return the cumulative hazard of every stratum at one time, shape (strata,).
+        """Return the cumulative hazard of every stratum at one time, shape (strata,); NaN for one without rows.
 
         Raises
         ------
         InputError
             A stratum's follow-up ends before this time, or the time is negative.
         """
-        last = min(float(times[-1]) for times in self.time)
+        last = min(float(times[-1]) for times in self.time if len(times))
         if not 0.0 <= time <= last:
             raise InputError(f"the hazard is asked for at time {time:g}, follow-up holds 0 to {last:g}")
         values = [_hazard_at(time, t, h, between=between) for t, h in zip(self.time, self.cumulative, strict=True)]
@@ -231,7 +235,7 @@ def fit_cox(
     start_information = information(sets, start)
     _refuse_dependent(start_information, chosen)
     beta, at, iterations = _maximise(sets, start, start_information)
-    covariance = _inverse(information(sets, at), chosen)
+    covariance = _inverse(information(sets, at), chosen, n_events=table.n_events)
     step = covariance @ at.score
     is_infinite = (np.abs(step) > INFINITE_STEP) & (np.abs(step) > INFINITE_STEP_RELATIVE * np.abs(beta))
     unscale = np.outer(1.0 / scales, 1.0 / scales)
@@ -256,7 +260,8 @@ def fit_cox(
 def hazard_ratios(fit: CoxFit, *, confidence: float = CONFIDENCE) -> tuple[HazardRatio, ...]:
     """Return the hazard ratio of each term with its Wald interval and p value.
 
-    An infinite term has a reason in place of numbers.
+    An infinite term has a reason in place of numbers; so has a ratio too large to be written down, but that one keeps
+    its logarithm, standard error, z and p.
 
     Raises
     ------
@@ -270,13 +275,15 @@ def hazard_ratios(fit: CoxFit, *, confidence: float = CONFIDENCE) -> tuple[Hazar
             reason = f"the hazard ratio of {name!r} is infinite or zero: it separates those with the event"
             rows.append(HazardRatio(None, None, None, fit.n, reason, name=name, n_events=fit.n_events))
             continue
-        z = log_hr / error
-        rows.append(
-            HazardRatio(
-                math.exp(log_hr), math.exp(log_hr - quantile * error), math.exp(log_hr + quantile * error), fit.n,
-                name=name, n_events=fit.n_events, log_hr=log_hr, standard_error=error, z=z, p=float(chdtrc(1, z * z)),
-            )
-        )  # fmt: skip
+        z, half = log_hr / error, quantile * error
+        known = {"name": name, "n_events": fit.n_events, "log_hr": log_hr, "standard_error": error, "z": z}
+        p = float(chdtrc(1, z * z))
+        if abs(log_hr) + half > LARGEST_LOG:
+            reason = f"per unit of {name!r} the hazard ratio is beyond any number: use a larger unit"
+            rows.append(HazardRatio(None, None, None, fit.n, reason, p=p, **known))
+            continue
+        low, high = math.exp(log_hr - half), math.exp(log_hr + half)
+        rows.append(HazardRatio(math.exp(log_hr), low, high, fit.n, p=p, **known))
     return tuple(rows)
 
 
@@ -379,14 +386,20 @@ def predict_risk(
     Raises
     ------
     InputError
-        Follow-up ends before the horizon, or a covariate is not in the table.
+        Follow-up ends before the horizon, a covariate is not in the table, or a stratum not in the baseline.
     """
     hazard = (baseline or baseline_hazard(fit, table)).at(at, between=between)
-    own = hazard[0] if table.stratum is None else hazard[table.stratum]
-    return np.asarray(-np.expm1(-own * np.exp(linear_predictor(fit, table))))
+    stratum = np.zeros(len(table), dtype=np.int64) if table.stratum is None else table.stratum
+    if stratum.max() >= len(hazard) or np.isnan(hazard[stratum]).any():
+        raise InputError("a row to predict for is of a stratum that the baseline has not")
+    own = hazard[stratum]
+    with np.errstate(divide="ignore", over="ignore"):  # no hazard yet, or a hazard ratio without end
+        return np.asarray(-np.expm1(-np.exp(np.log(own) + linear_predictor(fit, table))))
 
 
 def _hazard_at(time: float, times: Float64Array, hazard: Float64Array, *, between: Between) -> float:
+    if not len(times):
+        return math.nan
     if between is Between.LINEAR:
         return float(np.interp(time, np.append(0.0, times), np.append(0.0, hazard)))
     return float(np.append(0.0, hazard)[np.searchsorted(times, time, side="right")])
@@ -405,13 +418,14 @@ def _centre_and_scale(columns: Float64Array, names: tuple[str, ...]) -> tuple[Fl
 def _maximise(sets: RiskSets, start: Moments, curvature: Float64Array) -> tuple[Float64Array, Moments, int]:
     """Return the coefficients where the likelihood has its maximum, with what stands there."""
     x, at, beta, iterations, gain = start.x, start, np.zeros(start.x.shape[1]), 0, math.inf
-    while abs(gain) > LIKELIHOOD_TOLERANCE * abs(at.log_likelihood):
-        if iterations == MAX_ITERATIONS or not np.isfinite(at.log_likelihood):
+    tolerance = LIKELIHOOD_TOLERANCE * abs(start.log_likelihood)
+    while abs(gain) > tolerance:
+        if iterations == MAX_ITERATIONS:
             raise NotEstimableError(f"the Cox model did not converge in {iterations} steps")
         step = _solve(curvature, at.score)
         for _ in range(MAX_HALVINGS):
             trial = moments(sets, x, linear_predictor=x @ (beta + step))
-            if trial.log_likelihood >= at.log_likelihood - LIKELIHOOD_TOLERANCE * abs(at.log_likelihood):
+            if trial.log_likelihood >= at.log_likelihood - tolerance:
                 break
             step = step / 2
         gain = trial.log_likelihood - at.log_likelihood
@@ -423,19 +437,33 @@ def _maximise(sets: RiskSets, start: Moments, curvature: Float64Array) -> tuple[
 
 def _solve(curvature: Float64Array, score: Float64Array) -> Float64Array:
     try:
-        return np.asarray(np.linalg.solve(curvature, score), dtype=np.float64)
+        step = np.asarray(np.linalg.solve(curvature, score), dtype=np.float64)
     except np.linalg.LinAlgError as error:
         raise NotEstimableError("the Cox model is not estimable: its information is singular") from error
-
-
-def _inverse(curvature: Float64Array, names: tuple[str, ...]) -> Float64Array:
-    try:
-        inverse = np.linalg.inv(curvature)
-    except np.linalg.LinAlgError as error:
+    if not np.isfinite(step).all():
         raise NotEstimableError(
-            f"the Cox model of {', '.join(names)} is not estimable: singular information"
-        ) from error
-    return np.asarray(inverse)
+            "the Cox model is not estimable: the covariates separate those with the event, or one is extremely skewed"
+        )
+    return step
+
+
+def _inverse(curvature: Float64Array, names: tuple[str, ...], *, n_events: int) -> Float64Array:
+    """Return the inverse of the information at the maximum, which is positive definite or of no use."""
+    own = np.diag(curvature)
+    if not np.isfinite(curvature).all() or (own <= 0).any():
+        raise _undetermined(names, n_events)
+    try:
+        factor = np.linalg.inv(np.linalg.cholesky(curvature / np.sqrt(np.outer(own, own)))) / np.sqrt(own)
+    except np.linalg.LinAlgError as error:
+        raise _undetermined(names, n_events) from error
+    return np.asarray(factor.T @ factor)
+
+
+def _undetermined(names: tuple[str, ...], n_events: int) -> NotEstimableError:
+    return NotEstimableError(
+        f"the Cox model of {', '.join(names)} is not estimable: {n_events} events do not determine "
+        f"{len(names)} hazard ratios (too few, or separated by the covariates)"
+    )
 
 
 def _refuse_dependent(curvature: Float64Array, names: tuple[str, ...]) -> None:

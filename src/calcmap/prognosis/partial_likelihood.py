@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,14 +52,14 @@ class RiskSets:
     """Mean case weight of the group, shape (E,): what each of its deaths counts."""
     first_death: Places
     """Where in `death` each group begins, shape (G,)."""
-    begin: Places
-    """First place of the group's risk set, shape (G,)."""
     end: Places
     """Place behind the last of the group's risk set, shape (G,)."""
     first_group: Places
-    """Latest group whose risk set holds the row, shape (n,); `last_group` if it is in none."""
-    last_group: Places
-    """Number behind the last group of the row's stratum, shape (n,)."""
+    """Latest group whose risk set holds the row, shape (n,); G if it is in none."""
+    row_edges: tuple[int, ...]
+    """Places where the strata begin, and n."""
+    group_edges: tuple[int, ...]
+    """Groups where the strata begin, and G."""
     group_time: Float64Array
     """Event time of each group, shape (G,)."""
     group_stratum: Places
@@ -66,8 +67,7 @@ class RiskSets:
 
     def at_risk(self, values: Float64Array) -> Float64Array:
         """Return the sum of sorted rows' values over each group's risk set, shape (G, ...)."""
-        sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-        return np.asarray(sums[self.end] - sums[self.begin])
+        return np.asarray(_sums_within(values, self.row_edges)[self.end - 1])
 
     def dying(self, values: Float64Array) -> Float64Array:
         """Return the sum of sorted rows' values over the deaths of each group, shape (G, ...)."""
@@ -79,8 +79,10 @@ class RiskSets:
 
     def lived_through(self, values: Float64Array) -> Float64Array:
         """Return for each sorted row the sum of groups' values over the groups whose risk set holds it."""
-        sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-        return np.asarray(sums[self.last_group] - sums[self.first_group])
+        n_groups = self.group_edges[-1]
+        edges = tuple(n_groups - edge for edge in reversed(self.group_edges))
+        from_here_on = _sums_within(values[::-1], edges)[::-1]
+        return np.asarray(np.concatenate([from_here_on, np.zeros_like(values[:1])])[self.first_group])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +120,9 @@ def risk_sets(table: FollowUp, *, ties: Ties) -> RiskSets:
     rank = np.arange(len(death)) - first_death[group]
     share = rank / size[group] if ties is Ties.EFRON else np.zeros(len(death))
     mean_weight = np.add.reduceat(weight[death], first_death) / size
+    strata = np.arange(stratum[-1] + 2)
+    first_group = np.searchsorted(end, np.arange(n), side="right")
+    is_in_none = first_group >= np.searchsorted(group_stratum, stratum, side="right")
     return RiskSets(
         order=order,
         weight=weight,
@@ -126,13 +131,26 @@ def risk_sets(table: FollowUp, *, ties: Ties) -> RiskSets:
         share=share,
         death_weight=mean_weight[group],
         first_death=first_death,
-        begin=np.searchsorted(stratum, group_stratum),
         end=end,
-        first_group=np.searchsorted(end, np.arange(n), side="right"),
-        last_group=np.searchsorted(group_stratum, stratum, side="right"),
+        first_group=np.where(is_in_none, len(end), first_group),
+        row_edges=tuple(np.searchsorted(stratum, strata).tolist()),
+        group_edges=tuple(np.searchsorted(group_stratum, strata).tolist()),
         group_time=time[end - 1],
         group_stratum=group_stratum,
     )
+
+
+def _sums_within(values: Float64Array, edges: tuple[int, ...]) -> Float64Array:
+    """Return running sums that start anew at each edge.
+
+    Not the difference of running sums over all: where risks span many decades, as with separation, that would be noise.
+    """
+    if len(edges) == 2:
+        return np.asarray(np.cumsum(values, axis=0))
+    sums = np.empty_like(values)
+    for begin, end in pairwise(edges):
+        np.cumsum(values[begin:end], axis=0, out=sums[begin:end])
+    return sums
 
 
 def moments(sets: RiskSets, x: Float64Array, *, linear_predictor: Float64Array) -> Moments:
@@ -182,11 +200,15 @@ def information(sets: RiskSets, at: Moments, *, death_factor: Float64Array | Non
     Returns
     -------
     ndarray of float, shape (p, p)
-        Symmetric; not negative definite when the factor is not negative.
+        Symmetric; without negative eigenvalues, up to rounding, when no factor is negative. Not finite when the linear
+        predictor overflows.
     """
     counted = sets.death_weight if death_factor is None else sets.death_weight * death_factor
-    q = at.risk * lived_hazard(sets, counted / at.denominator)
-    second = at.x.T @ (at.x * q[:, None]) - at.mean.T @ (at.mean * counted[:, None])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        q = at.risk * lived_hazard(sets, counted / at.denominator)
+        centre = at.mean.mean(axis=0)  # any would do; this one leaves the least to cancel between the two products
+        x, mean = at.x - centre, at.mean - centre
+        second = x.T @ (x * q[:, None]) - mean.T @ (mean * counted[:, None])
     return np.asarray(0.5 * (second + second.T))
 
 
