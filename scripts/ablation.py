@@ -34,7 +34,18 @@ from calcmap.networks.neighbours import Neighbours
 from calcmap.pipeline.evaluation import CaseRow, evaluate_volume
 from calcmap.segmentation.cascade import Cascade
 from calcmap.segmentation.engine import HEART_FILE, Engine, load_engine, shipped_weights
-from kept_rows import AGREEMENT_HEADS, agreement_cells, append_row, difference, read_rows, row_from_json, said, table
+from kept_rows import (
+    AGREEMENT_HEADS,
+    agreement_cells,
+    append_row,
+    check_unseen,
+    difference,
+    of_sites,
+    read_rows,
+    row_from_json,
+    said,
+    table,
+)
 from marked_page import write_sections
 
 if TYPE_CHECKING:
@@ -83,6 +94,7 @@ def main() -> None:
     for group, folders in groups.items():
         if folders:
             rows = evaluate_all(folders, networks, heart=heart, out=arguments.out / "rows")
+            check_unseen(rows[BASELINE], [job.run for job in jobs])
             sections[f"ABLATION-{group}"] = section(group, rows, steps=arguments.steps)
     for body in sections.values():
         sys.stdout.write(body + "\n\n")
@@ -201,9 +213,9 @@ def section(group: str, rows: Mapping[str, Sequence[CaseRow]], *, steps: int) ->
     """Return a sentence that says what was done, and the table."""
     n = len(rows[BASELINE])
     what = (
-        f"{n} simulated patients of a site that no network was trained on"
+        f"{n} simulated patients ({of_sites(rows[BASELINE])}) whom no calcium network has seen"
         if group == "TEST"
-        else f"{n} real scans that no calcium network was trained on (the heart network may have been)"
+        else f"{n} real scans that no calcium network has seen (the heart network may have)"
     )
     heads = ("calcium network", AGREEMENT_HEADS[0], f"kappa minus that of the {BASELINE}", *AGREEMENT_HEADS[1:])
     lines = []

@@ -38,7 +38,18 @@ from calcmap.io.cases import find_cases, load_case_arrays
 from calcmap.pipeline.evaluation import CaseRow, evaluate_case, summarise
 from calcmap.segmentation.cascade import Cascade
 from calcmap.segmentation.engine import Engine, load_engine
-from kept_rows import AGREEMENT_HEADS, NOT_DEFINED, agreement_cells, append_row, difference, read_rows, said, table
+from kept_rows import (
+    AGREEMENT_HEADS,
+    NOT_DEFINED,
+    agreement_cells,
+    append_row,
+    check_unseen,
+    difference,
+    of_sites,
+    read_rows,
+    said,
+    table,
+)
 from marked_page import write_sections
 from training_cost import TrainingCost, training_cost
 
@@ -127,6 +138,7 @@ def main() -> None:
         steps={kind: " + ".join(str(_settings(pair[task]).steps) for task in TASKS) for kind, pair in runs.items()},
         published=None if arguments.bench is None else _published(arguments.bench),
     )
+    check_unseen(found.rows["calcmap"], [run for pair in runs.values() for run in pair.values()])
     sections = {"COMPARED-AGREEMENT": agreement_table(found), "COMPARED-COST": cost_table(found)}
     for body in sections.values():
         sys.stdout.write(body + "\n\n")
@@ -196,8 +208,8 @@ def agreement_table(found: Findings) -> str:
         figures: Any = summarise(rows)
         lines.append([kind, kappa, apart, said(figures["dice_heart"]), *others, found.steps[kind]])
     return (
-        f"\nOn {n} simulated patients of a site that no network was trained on; each network found the heart and the "
-        f"calcium itself, and all were trained on the same cases and crops:\n\n{table(heads, lines)}\n"
+        f"\nOn {n} simulated patients ({of_sites(found.rows['calcmap'])}) whom no network has seen; each network found "
+        f"heart and calcium itself, and all were trained by one recipe:\n\n{table(heads, lines)}\n"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,28 @@ def difference(rows: Sequence[CaseRow], baseline: Sequence[CaseRow]) -> Estimate
     if [row.case_id for row in rows] != [row.case_id for row in baseline]:
         raise SystemExit("two networks were evaluated on different cases: end the evaluation first")
     return kappa_difference(_categories(rows), _categories(baseline), n_categories=N_CATEGORIES)
+
+
+def check_unseen(rows: Sequence[CaseRow], runs: Iterable[Path]) -> None:
+    """Stop where a run trained on, or chose its checkpoint by, a case of the test.
+
+    Raises
+    ------
+    SystemExit
+        It did; the message names the first such case.
+    """
+    tested = {row.case_id for row in rows}
+    for run in runs:
+        cases = json.loads((run / "cases.json").read_text(encoding="utf-8"))
+        seen = sorted(tested.intersection(cases["training"] + cases["held_out"]))
+        if seen:
+            raise SystemExit(f"{run} has seen {len(seen)} of the test's cases, the first of them {seen[0]}")
+
+
+def of_sites(rows: Sequence[CaseRow]) -> str:
+    """Return the sites of some cases in words."""
+    sites = sorted({row.site or "unknown" for row in rows})
+    return f"site{'s' if len(sites) > 1 else ''} {', '.join(sites)}"
 
 
 def said(value: Estimate | Mapping[str, Any], *, digits: int = 3) -> str:

@@ -89,7 +89,7 @@ def test_a_finished_run_of_other_settings_is_not_taken(scripts: Any, tmp_path: P
 def test_the_ablation_table_says_simulated_beside_its_figures(scripts: Any) -> None:
     ablation = scripts("ablation")
     text = ablation.section("TEST", {ablation.BASELINE: RIGHT, "no ConvLSTM": WORSE}, steps=7)
-    assert "7 steps each, on 6 simulated patients" in text
+    assert "7 steps each, on 6 simulated patients (site external) whom" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 4
     assert lines[2].startswith("| whole recipe | 1.000 (1.000 to 1.000) |  | ")
@@ -110,6 +110,16 @@ def test_rows_are_kept_and_one_cut_short_is_left_out(scripts: Any, tmp_path: Pat
     path.write_text(path.read_text() + '\n{"folder": "b", "row": {"cas', encoding="utf-8")
     kept.append_row(path, Path("c"), RIGHT[2])
     assert kept.read_rows(path) == {"a": RIGHT[0], "c": RIGHT[2]}
+
+
+@pytest.mark.parametrize("side", ["training", "held_out"])
+def test_a_run_that_has_seen_the_test_stops_the_comparison(scripts: Any, tmp_path: Path, side: str) -> None:
+    cases = {"training": ["x"], "held_out": ["y"]}
+    (tmp_path / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
+    scripts("kept_rows").check_unseen(RIGHT, [tmp_path])
+    (tmp_path / "cases.json").write_text(json.dumps(cases | {side: ["case-3"]}), encoding="utf-8")
+    with pytest.raises(SystemExit, match="has seen 1 of the test's cases, the first of them case-3"):
+        scripts("kept_rows").check_unseen(RIGHT, [tmp_path])
 
 
 def test_settings_of_equal_time_validate_as_often(scripts: Any) -> None:
@@ -156,5 +166,5 @@ def test_the_cost_table_says_what_stands_on_which_grid(scripts: Any) -> None:
     assert "| as published, processor s a study | 0.50 | – | 80.00 | – | 160.0 |" in text
     assert "| paper's reference 17: s a scan on a CPU | – | 6.18 | 10.10 | – | – |" in text
     agreement = compare.agreement_table(found)
-    assert "On 6 simulated patients" in agreement
+    assert "On 6 simulated patients (site external) whom" in agreement
     assert "| unet | 1.000 (1.000 to 1.000) | 0.000 (0.000 to 0.000) | 0.950 (0.950 to 0.950) |" in agreement
