@@ -4,11 +4,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from calcmap.core.errors import InputError, OutputError
+from calcmap.evaluation.bland_altman import bland_altman
 from calcmap.evaluation.study import AgreementReport, AgreementSettings, assess_agreement, read_columns
+from calcmap.report.agreement_figures import _bland_altman_figure
 from calcmap.report.agreement_folder import write_agreement
 from calcmap.report.agreement_json import agreement_to_json
 from calcmap.report.agreement_tables import agreement_tables
@@ -68,6 +71,13 @@ def test_scores_that_are_equal_are_drawn_and_written(tmp_path: Path) -> None:
     assert whole["kappa_linear"]["estimate"] is None
     assert whole["kappa_linear"]["reason"] is not None
     assert whole["scores"]["bland_altman_raw"]["limits"]["bias"]["estimate"] == 0.0
+
+
+def test_limits_that_are_not_known_are_not_drawn() -> None:
+    one, other = np.array([150.0]), np.array([120.0])
+    figure = _bland_altman_figure(one, other, found=bland_altman(one, other), x="mean", y="difference")
+    assert [line.get_ydata() for line in figure.axes[0].lines] == [[-30.0, -30.0]]  # the bias alone
+    assert not figure.axes[0].patches
 
 
 def test_a_table_repeats_the_matrix_with_its_sums(report: AgreementReport) -> None:
