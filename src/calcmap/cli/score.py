@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from calcmap.cli.console import EXIT_OK, EXIT_REFUSED, open_console, open_progress, print_error, print_json
+from calcmap.cli.starting import quick_imports
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,9 +60,11 @@ def score(
 
     Example: calcmap score /data/spect_ct/patient1 -o out
     """
-    from calcmap.io.finding import find_studies
-    from calcmap.pipeline import ScoreOptions
-    from calcmap.segmentation.cascade import load_cascade
+    with quick_imports():
+        from calcmap.io.finding import find_studies
+        from calcmap.pipeline import ScoreOptions
+        from calcmap.report.folder import write_results_csv
+        from calcmap.segmentation.cascade import load_cascade
 
     options = ScoreOptions(
         profile=profile,
@@ -68,15 +72,15 @@ def score(
         adapt_threshold_to_kvp=kvp_thresholds,
         ethnicity=_parse_ethnicity(ethnicity),
     )
-    studies = find_studies(paths)
-    cascade = load_cascade(heart=heart_weights, calcium=calcium_weights)
+    with ThreadPoolExecutor(1) as beside:  # the networks are made ready while headers are read
+        loading = beside.submit(load_cascade, heart=heart_weights, calcium=calcium_weights)
+        studies = find_studies(paths)
+    cascade = loading.result()
     results = []
     with open_progress(is_shown=not as_json) as progress:
         for study in progress.track(studies, description="scoring"):
             results.append(_score_one(study, cascade, options=options, out=out))
     if out is not None:
-        from calcmap.report.folder import write_results_csv
-
         write_results_csv(results, out / "results.csv")
     _show(results, out=out, as_json=as_json)
     raise typer.Exit(EXIT_OK if all(result.status == "scored" for result in results) else EXIT_REFUSED)
