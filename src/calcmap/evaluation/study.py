@@ -57,6 +57,8 @@ class AgreementSettings:
 
     id: str | None = None
     """Column that tells patients apart; no two rows may share a value."""
+    is_simulated: bool = False
+    """Whether the patients are; then every page and figure says so."""
     missing: Missing = Missing.ERROR
     confidence: float = CONFIDENCE
     draws: int = 2000

@@ -9,7 +9,15 @@ import numpy as np
 from calcmap.core.volume import Float64Array
 from calcmap.evaluation.bland_altman import BlandAltman, VaryingLimits
 from calcmap.evaluation.study import REFERENCE, TEST, AgreementReport, PairAgreement
-from calcmap.report.figures import COLOURS, COLUMN_INCHES, FONT_POINTS, GREY, new_figure, plain_axes
+from calcmap.report.figures import (
+    COLOURS,
+    COLUMN_INCHES,
+    FONT_POINTS,
+    GREY,
+    mark_simulated,
+    new_figure,
+    plain_axes,
+)
 from calcmap.report.numerals import between
 
 if TYPE_CHECKING:
@@ -44,6 +52,9 @@ def agreement_figures(report: AgreementReport) -> dict[str, Figure]:
             y="Difference of log(1 + score)",
         )
         figures["scatter_log"] = _scatter_figure(report, log_reference, log_test)
+    if report.settings.is_simulated:
+        for figure in figures.values():
+            mark_simulated(figure)
     return figures
 
 

@@ -1,4 +1,4 @@
-"""A study of agreement as a folder: ``agreement.json``, tables, figures."""
+"""A study of agreement as a folder: ``agreement.json``, tables, figures, and ``report.html`` with all of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from calcmap.core.errors import OutputError
 from calcmap.evaluation.study import AgreementReport
 from calcmap.report.agreement_figures import agreement_figures
 from calcmap.report.agreement_json import agreement_to_json
+from calcmap.report.agreement_page import write_agreement_page
 from calcmap.report.agreement_tables import agreement_tables
 from calcmap.report.figures import save_figure
 from calcmap.report.tables import write_tables
@@ -48,6 +49,9 @@ def write_agreement(report: AgreementReport, out: Path, *, table_sha256: str) ->
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     write_tables(agreement_tables(report), out / TABLES_FOLDER)
+    pictures = {}
     for name, figure in agreement_figures(report).items():
-        save_figure(figure, out / FIGURES_FOLDER, name=name)
+        _, png = save_figure(figure, out / FIGURES_FOLDER, name=name)
+        pictures[name] = png.read_bytes()
+    write_agreement_page(report, out, table_sha256=table_sha256, pictures=pictures)
     return whole

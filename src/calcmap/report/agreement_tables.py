@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from calcmap.evaluation.agreement import Weighting
 from calcmap.evaluation.bland_altman import Limits, Ratios, VaryingLimits
@@ -36,6 +37,8 @@ def agreement_tables(report: AgreementReport) -> list[TextTable]:
             _matrix(report, report.three_way.test_visual),
             _comparison(report, report.three_way),
         ]
+    if report.settings.is_simulated:
+        return [replace(table, note=f"Simulated patients. {table.note}".strip()) for table in tables]
     return tables
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,18 @@ def plain_axes(figure: Figure, *, title: str = "", x: str = "", y: str = "") -> 
     return axes
 
 
+def mark_simulated(figure: Figure) -> None:
+    """Write above a figure that its patients are simulated, inside the picture, so that a copy of it says so too."""
+    figure.suptitle("Simulated patients", fontsize=FONT_POINTS, fontstyle="italic", x=0.99, ha="right")
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as PNG; the same figure gives the same bytes."""
+    held = BytesIO()
+    figure.savefig(held, format="png", dpi=PNG_DPI, metadata={"Software": "CalcMap"})
+    return held.getvalue()
+
+
 def save_figure(figure: Figure, folder: Path, *, name: str) -> list[Path]:
     """Write a figure as ``NAME.pdf`` and ``NAME.png`` and return both paths; the folder is made.
 
@@ -52,7 +65,7 @@ def save_figure(figure: Figure, folder: Path, *, name: str) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(pdf, metadata={"CreationDate": None, "Creator": "CalcMap"})
-        figure.savefig(png, dpi=PNG_DPI, metadata={"Software": "CalcMap"})
+        png.write_bytes(png_bytes(figure))
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     return [pdf, png]
