@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from calcmap import __version__
-from calcmap.cli import agatston, agreement, bench, cases, conformance, evaluate, score, series, simulate, train
+from calcmap.cli import (
+    agatston,
+    agreement,
+    bench,
+    cases,
+    conformance,
+    evaluate,
+    prognosis,
+    score,
+    series,
+    simulate,
+    train,
+)
 from calcmap.cli.console import EXIT_INTERNAL, EXIT_USAGE, configure_logging, print_error
 
 app = typer.Typer(
@@ -29,7 +41,7 @@ app = typer.Typer(
     ),
 )
 
-for module in (score, series, agatston, conformance, simulate, cases, train, evaluate, agreement, bench):
+for module in (score, series, agatston, conformance, simulate, cases, train, evaluate, agreement, prognosis, bench):
     module.register(app)
 
 

@@ -1,0 +1,54 @@
+"""A study of prognosis as a folder: ``prognosis.json``, tables, figures, and ``report.html`` with all of it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from calcmap.core.errors import OutputError
+from calcmap.prognosis.study import PrognosisStudy
+from calcmap.report.prognosis_json import prognosis_to_json
+from calcmap.report.prognosis_tables import prognosis_tables
+from calcmap.report.tables import write_tables
+
+PROGNOSIS_FILE = "prognosis.json"
+TABLES_FOLDER = "tables"
+
+
+def write_prognosis(study: PrognosisStudy, out: Path, *, table_sha256: str) -> dict[str, Any]:
+    """Write a study as a folder.
+
+    Parameters
+    ----------
+    study : PrognosisStudy
+        What `assess_prognosis` found.
+    out : Path
+        Folder to write into; made when absent.
+    table_sha256 : str
+        Hash of the table that was read, for provenance.
+
+    Returns
+    -------
+    dict
+        What ``prognosis.json`` holds.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    whole = {**prognosis_to_json(study), "table_sha256": table_sha256}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / PROGNOSIS_FILE).write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    write_tables(prognosis_tables(study), out / TABLES_FOLDER)
+    for module, function in (("prognosis_figures", "write_figures"), ("prognosis_page", "write_page")):
+        name = f"calcmap.report.{module}"
+        if importlib.util.find_spec(name) is not None:
+            getattr(importlib.import_module(name), function)(study, out)
+    return whole
