@@ -30,7 +30,11 @@ def new_figure(*, width_inches: float = COLUMN_INCHES, height_inches: float = CO
 
 def plain_axes(figure: Figure, *, title: str = "", x: str = "", y: str = "") -> Axes:
     """Return the one pair of axes of a figure, without frame above and at the right, in the fonts of all figures."""
-    axes = figure.add_subplot()
+    return style_axes(figure.add_subplot(), title=title, x=x, y=y)
+
+
+def style_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Return the axes, without frame above and at the right, in the fonts of all figures."""
     axes.set_title(title, fontsize=FONT_POINTS + 1, loc="left")
     axes.set_xlabel(x, fontsize=FONT_POINTS)
     axes.set_ylabel(y, fontsize=FONT_POINTS)
