@@ -227,8 +227,10 @@ def _passes(cells: Cells, wanted: Filter) -> BoolArray:
 def _level_codes(cells: Cells, levels: tuple[str, ...], *, name: str, may_be_numbers: bool) -> Codes:
     words = _words(cells)
     number = {level: k for k, level in enumerate(levels)}
-    if may_be_numbers and not set(words.tolist()) <= {*levels, ""}:
-        number = {str(k): k for k in range(len(levels))}
+    by_number = {str(k): k for k in range(len(levels))}
+    held = set(words.tolist()) - {""}
+    if may_be_numbers and not held <= set(levels) and held <= set(by_number):
+        number = by_number
     codes = np.array([number.get(word, -1) for word in words.tolist()], dtype=np.int64)
     strange = np.flatnonzero((codes < 0) & (words != ""))
     if strange.size:

@@ -150,6 +150,9 @@ def _flow(
     """Return who stays, and how many left for which reason, each counted under the first."""
     kept = np.ones(coded.n, dtype=np.bool_)
     left_out: list[LeftOut] = []
+    for column, passes in {} if sensitivity is None else coded.keeps[sensitivity.name].items():
+        left_out.append(LeftOut(f"filter of {column!r}", int((kept & ~passes).sum())))
+        kept = kept & passes
     for reason, lacks in _missing(coded, settings, endpoint):
         leaving = kept & lacks
         if leaving.any() and settings.missing is MissingRule.ERROR:
@@ -157,9 +160,6 @@ def _flow(
             raise InputError(f"{reason} in {int(leaving.sum())} of {coded.n} rows, row {first} first")
         kept &= ~lacks
         left_out.append(LeftOut(reason, int(leaving.sum())))
-    for column, passes in {} if sensitivity is None else coded.keeps[sensitivity.name].items():
-        left_out.append(LeftOut(f"filter of {column!r}", int((kept & ~passes).sum())))
-        kept = kept & passes
     return kept, tuple(each for each in left_out if each.n)
 
 

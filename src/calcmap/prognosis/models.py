@@ -281,8 +281,8 @@ def _pooled(ratios: Sequence[HazardRatio], fit: CoxFit, *, confidence: float) ->
     if max(abs(found.low), abs(found.high)) > LARGEST_LOG:
         reason = f"per unit of {name!r} the hazard ratio is beyond any number: use a larger unit"
         return HazardRatio(None, None, None, fit.n, reason, name=name, **shared), found.fraction_missing  # type: ignore[arg-type]
-    limits = (math.exp(value) for value in (found.estimate, found.low, found.high))
-    return HazardRatio(*limits, fit.n, name=name, **shared), found.fraction_missing  # type: ignore[arg-type]
+    estimate, low, high = (math.exp(value) for value in (found.estimate, found.low, found.high))
+    return HazardRatio(estimate, low, high, fit.n, name=name, **shared), found.fraction_missing  # type: ignore[arg-type]
 
 
 def _lines(
@@ -372,12 +372,13 @@ def _pooled_share(found: Sequence[ShareT], confidence: float, make: Callable[...
     undefined = next((each for each in found if each.estimate is None), None)
     if len(found) == 1 or undefined is not None:
         return undefined or found[0]
-    mean = float(np.mean([each.estimate for each in found]))
+    values = [each.estimate for each in found if each.estimate is not None]
+    mean = float(np.mean(values))
     errors = [each.standard_error for each in found]
     if any(error is None or error <= 0.0 for error in errors):
         return make(mean, None, None, found[0].n, "the spread is not known in every imputed table")
     within = float(np.mean([error**2 for error in errors if error is not None]))
-    between = float(np.var([each.estimate for each in found], ddof=1)) * (1 + 1 / len(found))
+    between = float(np.var(values, ddof=1)) * (1 + 1 / len(found))
     error = math.sqrt(within + between)
     half = normal_quantile(confidence) * error
     return make(mean, max(0.0, mean - half), min(1.0, mean + half), found[0].n, standard_error=error)

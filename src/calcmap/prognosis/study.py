@@ -48,7 +48,7 @@ class PatientFlow:
     n_competing: int
     """Patients whose follow-up a competing event ended."""
     left_out: tuple[LeftOut, ...]
-    """In the order of looking: follow-up, readings, filters, covariates; reasons that met nobody are not named."""
+    """In the order of looking: filters, follow-up, readings, groups, covariates; each met somebody."""
     imputed: tuple[LeftOut, ...] = ()
     """Covariates that were imputed, and for how many patients."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from calcmap.prognosis.cox import ChiSquare, HazardRatio
@@ -69,7 +69,7 @@ class _Tables:
             yield from (self._moves(each) for each in result.reclassification.categories if each.table is not None)
 
     def _table(
-        self, name: str, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], note: str = ""
+        self, name: str, title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], note: str = ""
     ) -> TextTable:
         whole = f"{title}; {self.result.endpoint_label}, n = {self.result.patients.n}{self.suffix}"
         return TextTable(self.prefix + name, whole, columns, tuple(rows), note)
@@ -129,7 +129,7 @@ class _Tables:
         return self._table("event_rates", "Event rates", columns, rows, "Exact Poisson intervals.")
 
     def _curves(self) -> TextTable:
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for each in self.result.curves or ():
             for k, at in enumerate(each.survival):
                 tests = (_test(each.log_rank, each.reason), _test(each.trend, each.reason)) if k == 0 else ("", "")
@@ -137,7 +137,13 @@ class _Tables:
                 told = (each.label, at.level, str(at.n), str(at.n_events), percent(at.at_horizon), *happened)
                 rows.append((*told, *tests))
         has_incidence = any(each.incidence for each in self.result.curves or ())
-        columns = ("reading", "category", "patients", "events", f"event-free at {self._time}, % ({self._interval})")
+        columns: tuple[str, ...] = (
+            "reading",
+            "category",
+            "patients",
+            "events",
+            f"event-free at {self._time}, % ({self._interval})",
+        )
         columns += ("cumulative incidence, %",) if has_incidence else ()
         note = "Kaplan-Meier, intervals on the log(-log) scale; log-rank test of all categories, and for trend."
         return self._table("curves", "Event-free patients", (*columns, "log-rank", "trend"), rows, note)
@@ -157,14 +163,14 @@ class _Tables:
 
     def _ratios(self, reading: CoxModel, adjusted: CoxModel | None, alone: dict[str, TermRatio]) -> TextTable:
         lines = adjusted.terms if adjusted is not None else reading.terms
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for line in lines:
             single = alone.get(line.ratio.name, line)
             cells = (f"{line.label}: {line.level}" if line.level is not None else line.label, *_ratio(single))
             rows.append(
                 (*cells, *(() if adjusted is None else _ratio(line)), *_proportional(adjusted or reading, line))
             )
-        columns = ("", f"unadjusted ({self._interval})", "p")
+        columns: tuple[str, ...] = ("", f"unadjusted ({self._interval})", "p")
         columns += () if adjusted is None else (f"adjusted ({self._interval})", "p adjusted")
         last = adjusted or reading
         said = [f"Cox, ties by {self.settings.ties.value}; {last.n_events} events."]
