@@ -1,4 +1,4 @@
-"""A study of agreement as a folder: ``agreement.json``, tables, figures, and ``report.html`` with all of it."""
+"""A study of agreement as a folder: ``agreement.json``, tables, figures, checklists, and ``report.html``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from calcmap.report.agreement_figures import agreement_figures
 from calcmap.report.agreement_json import agreement_to_json
 from calcmap.report.agreement_page import write_agreement_page
 from calcmap.report.agreement_tables import agreement_tables
+from calcmap.report.checklists import OF_AGREEMENT, agreement_facts, write_checklists
 from calcmap.report.figures import save_figure
 from calcmap.report.tables import write_tables
 
@@ -20,7 +21,9 @@ TABLES_FOLDER = "tables"
 FIGURES_FOLDER = "figures"
 
 
-def write_agreement(report: AgreementReport, out: Path, *, table_sha256: str) -> dict[str, Any]:
+def write_agreement(
+    report: AgreementReport, out: Path, *, table_sha256: str, checklists: tuple[str, ...] = OF_AGREEMENT
+) -> dict[str, Any]:
     """Write a report as a folder.
 
     Parameters
@@ -31,6 +34,8 @@ def write_agreement(report: AgreementReport, out: Path, *, table_sha256: str) ->
         Folder to write into; made when absent.
     table_sha256 : str
         Hash of the table that was read, for provenance.
+    checklists : tuple of str
+        Names of the reporting checklists to write beside the tables; none if empty.
 
     Returns
     -------
@@ -49,6 +54,7 @@ def write_agreement(report: AgreementReport, out: Path, *, table_sha256: str) ->
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     write_tables(agreement_tables(report), out / TABLES_FOLDER)
+    write_checklists(agreement_facts(report, table_sha256=table_sha256), out, names=checklists)
     pictures = {}
     for name, figure in agreement_figures(report).items():
         _, png = save_figure(figure, out / FIGURES_FOLDER, name=name)

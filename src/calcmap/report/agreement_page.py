@@ -60,8 +60,9 @@ def write_agreement_page(
     OutputError
         The file cannot be written.
     """
-    drawn = pictures or {name: png_bytes(figure) for name, figure in agreement_figures(report).items()}
-    return save_page(agreement_page(report, pictures=drawn, table_sha256=table_sha256), folder / REPORT_FILE)
+    if pictures is None:
+        pictures = {name: png_bytes(figure) for name, figure in agreement_figures(report).items()}
+    return save_page(agreement_page(report, pictures=pictures, table_sha256=table_sha256), folder / REPORT_FILE)
 
 
 def agreement_page(report: AgreementReport, *, pictures: Mapping[str, bytes], table_sha256: str = "") -> Page:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 from calcmap.core.errors import OutputError
 from calcmap.prognosis.study import PrognosisStudy
+from calcmap.report.checklists import OF_PROGNOSIS, prognosis_facts, write_checklists
+from calcmap.report.prognosis_figures import write_figures
 from calcmap.report.prognosis_json import prognosis_to_json
+from calcmap.report.prognosis_page import write_page
 from calcmap.report.prognosis_tables import prognosis_tables
 from calcmap.report.tables import write_tables
 
@@ -18,7 +19,9 @@ PROGNOSIS_FILE = "prognosis.json"
 TABLES_FOLDER = "tables"
 
 
-def write_prognosis(study: PrognosisStudy, out: Path, *, table_sha256: str) -> dict[str, Any]:
+def write_prognosis(
+    study: PrognosisStudy, out: Path, *, table_sha256: str, checklists: tuple[str, ...] = OF_PROGNOSIS
+) -> dict[str, Any]:
     """Write a study as a folder.
 
     Parameters
@@ -29,6 +32,8 @@ def write_prognosis(study: PrognosisStudy, out: Path, *, table_sha256: str) -> d
         Folder to write into; made when absent.
     table_sha256 : str
         Hash of the table that was read, for provenance.
+    checklists : tuple of str
+        Names of the reporting checklists to write beside the tables; none if empty.
 
     Returns
     -------
@@ -47,8 +52,7 @@ def write_prognosis(study: PrognosisStudy, out: Path, *, table_sha256: str) -> d
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     write_tables(prognosis_tables(study), out / TABLES_FOLDER)
-    for module, function in (("prognosis_figures", "write_figures"), ("prognosis_page", "write_page")):
-        name = f"calcmap.report.{module}"
-        if importlib.util.find_spec(name) is not None:
-            getattr(importlib.import_module(name), function)(study, out)
+    write_checklists(prognosis_facts(study, table_sha256=table_sha256), out, names=checklists)
+    pictures = {path.stem: path.read_bytes() for path in write_figures(study, out) if path.suffix == ".png"}
+    write_page(study, out, table_sha256=table_sha256, pictures=pictures)
     return whole

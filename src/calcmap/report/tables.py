@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -46,18 +46,29 @@ def write_tables(tables: Iterable[TextTable], folder: Path) -> list[Path]:
     OutputError
         The folder cannot be written.
     """
-    written = []
+    texts = {}
+    for table in tables:
+        texts[f"{table.name}.csv"] = csv_text(table)
+        texts[f"{table.name}.md"] = markdown_text(table)
+        texts[f"{table.name}.tex"] = latex_text(table)
+    return write_texts(texts, folder)
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write texts by file name and return the paths; the folder is made.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for table in tables:
-            texts = {"csv": csv_text(table), "md": markdown_text(table), "tex": latex_text(table)}
-            for suffix, text in texts.items():
-                path = folder / f"{table.name}.{suffix}"
-                path.write_text(text, encoding="utf-8", newline="")
-                written.append(path)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    return written
+    return [folder / name for name in texts]
 
 
 def csv_text(table: TextTable) -> str:
