@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,13 +31,9 @@ SETTINGS: dict[str, Any] = {
 
 
 def made_settings(**changes: Any) -> PrognosisSettings:
-    """Return the settings, with other values at the top of the file."""
-    return config_from_dict({**SETTINGS, **changes}, PrognosisSettings, where="made")
-
-
-def without_bootstrap(settings: PrognosisSettings) -> PrognosisSettings:
-    """Return the settings with two draws: as quick as can be."""
-    return replace(settings, bootstrap=replace(settings.bootstrap, draws=2))
+    """Return the settings, with other values at the top of the file; ``None`` leaves a key out."""
+    wanted = {key: value for key, value in {**SETTINGS, **changes}.items() if value is not None}
+    return config_from_dict(wanted, PrognosisSettings, where="made")
 
 
 def made_cells(n: int = 240, *, seed: int = 3) -> dict[str, list[Any]]:
