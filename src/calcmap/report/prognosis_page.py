@@ -199,7 +199,8 @@ class _Chapter:
             yield _told(self.added(each) for each in result.added_value)
         if result.reclassification is not None:
             yield _told(self.moved(each) for each in result.reclassification.categories)
-            yield from (*self.pictures("nri"), *self.tables("reclassification", "reclassification_contrasts"))
+            yield from self.pictures("nri")
+            yield from self.tables("reclassification", "reclassification_contrasts")
 
     def tables(self, *names: str) -> tuple[TextTable, ...]:
         """Return those of this analysis's tables that there are and that hold a row."""
