@@ -176,12 +176,14 @@ def test_every_configuration_file_is_toml_of_a_known_kind() -> None:
     if not has_module("calcmap.training.config"):
         pytest.skip("NO TRAINING YET: calcmap.training is missing, no configuration was loaded")
     from calcmap.core.config import load_config
+    from calcmap.evaluation.study import AgreementSettings
     from calcmap.prognosis.config import PrognosisSettings
     from calcmap.training.config import TrainConfig
 
+    kinds = {"agreement": AgreementSettings, "prognosis": PrognosisSettings}
     assert found, "configs/ holds no settings: this test would check nothing"
     for path in found:
-        load_config(path, PrognosisSettings if path.stem.startswith("prognosis") else TrainConfig)
+        load_config(path, kinds.get(path.stem, TrainConfig))
 
 
 def _cli_commands() -> dict[str, Any]:

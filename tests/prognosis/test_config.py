@@ -101,6 +101,8 @@ def test_missing_keys_are_all_listed() -> None:
         ({"imputation": {"imputations": 1}}, "imputations is 1, expected at least 2"),
         ({"missing": "drop"}, "missing is 'drop', expected one of complete_cases, error, impute"),
         ({"sensitivities": [{"name": "a"}]}, "'a' changes neither"),
+        ({"categories": [{"name": "base", "column": "a"}]}, "the name 'base' will not do"),
+        ({"endpoints": [{"name": "a/b", "time": "t", "event": "e"}]}, "'a/b' will not do, expected letters, digits"),
         ({"sensitivities": [{"name": "a", "endpoint": "hard"}]}, "wants the endpoint 'hard', there are mace"),
         ({"sensitivities": [{"name": "a", "keep": [{"column": "x"}]}]}, "filter of 'x': has no condition"),
         ({"sensitivities": [{"name": "a", "keep": [{"column": "x", "at_least": 2, "at_most": 1}]}]}, "is above"),

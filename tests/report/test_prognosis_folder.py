@@ -94,6 +94,12 @@ def test_the_folder_holds_json_tables_figures_and_page(study: PrognosisStudy, tm
     whole = write_prognosis(study, tmp_path / "out", table_sha256="abc")
     assert json.loads((tmp_path / "out" / "prognosis.json").read_text(encoding="utf-8")) == whole
     assert whole["table_sha256"] == "abc"
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {
+        "prognosis.json",
+        "tables",
+        "figures",
+        "report.html",
+    }
     with (tmp_path / "out" / "tables" / "reclassification.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows[1][:2] == ["DL", "continuous NRI, Kaplan-Meier"]

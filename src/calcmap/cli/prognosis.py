@@ -70,4 +70,6 @@ def _show(study: PrognosisStudy, out: Path) -> None:
     for result in study.sensitivities:
         if result.reason:
             console.print(f"{result.label}: not analysed, {result.reason}")
-    console.print(f"{study.main.patients.n} patients; tables and prognosis.json in {out}; research use only")
+    console.print(
+        f"{study.main.patients.n} patients; report.html, tables, figures and prognosis.json in {out}; research use only"
+    )

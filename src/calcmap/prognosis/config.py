@@ -7,6 +7,7 @@ once; docs/reference/prognosis-settings.md explains each key.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -377,6 +378,7 @@ class PrognosisSettings:
             *_twice("covariate", (each.column for each in self.covariates)),
             *_twice("sensitivity", (each.name for each in self.sensitivities)),
             *_twice("analysis", (each.value for each in self.analyses)),
+            *_unfit(each.name for each in (*self.endpoints, *self.categories, *self.sensitivities)),
         ]
 
     def _number_complaints(self) -> list[str]:
@@ -396,6 +398,8 @@ class PrognosisSettings:
 
 
 _NEEDED = ("endpoints", "categories", "analyses")
+_TAKEN = ("main", "base")
+"""Names that results use for the main analysis, and for the model of the covariates alone."""
 
 
 def _level_complaints(levels: tuple[str, ...], reference: str | None) -> list[str]:
@@ -416,6 +420,15 @@ def _ascends(values: Sequence[float]) -> bool:
 def _twice(what: str, names: Iterable[str]) -> list[str]:
     held = list(names)
     return [f"{what} {name!r} comes twice" for name in dict.fromkeys(held) if held.count(name) > 1]
+
+
+def _unfit(names: Iterable[str]) -> list[str]:
+    """Return complaints of names that files or results cannot bear."""
+    return [
+        f"the name {name!r} will not do, expected letters, digits and _, and not {' or '.join(_TAKEN)}"
+        for name in names
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name) or name in _TAKEN
+    ]
 
 
 def _raise(complaints: list[str], *, where: str = "") -> None:
