@@ -378,7 +378,9 @@ class PrognosisSettings:
             *_twice("covariate", (each.column for each in self.covariates)),
             *_twice("sensitivity", (each.name for each in self.sensitivities)),
             *_twice("analysis", (each.value for each in self.analyses)),
-            *_unfit(each.name for each in (*self.endpoints, *self.categories, *self.sensitivities)),
+            *_unfit(each.name for each in self.endpoints),
+            *_unfit(each.name for each in self.categories),
+            *_unfit(each.name for each in self.sensitivities),
         ]
 
     def _number_complaints(self) -> list[str]:
