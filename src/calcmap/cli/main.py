@@ -20,6 +20,7 @@ from calcmap.cli import (
     conformance,
     evaluate,
     prognosis,
+    reproduce,
     score,
     series,
     simulate,
@@ -41,7 +42,20 @@ app = typer.Typer(
     ),
 )
 
-for module in (score, series, agatston, conformance, simulate, cases, train, evaluate, agreement, prognosis, bench):
+for module in (
+    score,
+    series,
+    agatston,
+    conformance,
+    simulate,
+    cases,
+    train,
+    evaluate,
+    agreement,
+    prognosis,
+    reproduce,
+    bench,
+):
     module.register(app)
 
 

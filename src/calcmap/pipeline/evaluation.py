@@ -178,10 +178,21 @@ def read_evaluation(folder: Path) -> list[CaseRow]:
     """
     try:
         summary = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-        rows = [CaseRow(**{key: _as_tuple(value) for key, value in row.items()}) for row in summary["cases"]]
+        rows = [case_row_from_json(row) for row in summary["cases"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds no evaluation of this version: {type(error).__name__}") from error
     return rows
+
+
+def case_row_from_json(row: Mapping[str, Any]) -> CaseRow:
+    """Return a row from what ``dataclasses.asdict`` made of it and JSON kept.
+
+    Raises
+    ------
+    TypeError
+        It has other fields than a row of this version.
+    """
+    return CaseRow(**{key: _as_tuple(value) for key, value in row.items()})
 
 
 def summarise(rows: Sequence[CaseRow]) -> dict[str, object]:
