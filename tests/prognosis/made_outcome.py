@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
         {"name": "eye", "column": "eye", "levels": ["none", "mild", "severe"]},
     ],
     "covariates": [
-        {"column": "age", "label": "Age, per 10 years", "per": 10},
+        {"column": "age", "label": "Age, years", "per": 10},
         {"column": "sex", "label": "Male", "kind": "yes_no", "yes": "M"},
         {"column": "grade", "label": "Grade", "kind": "category", "levels": ["a", "b", "c"]},
         {"column": "height", "adjust": False},

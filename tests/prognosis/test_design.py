@@ -54,7 +54,7 @@ def test_imputation_keeps_the_patients_and_what_is_known() -> None:
     cells["grade"][5] = None
     patients = _selected(cells, missing="impute", imputation={"imputations": 3, "cycles": 2})
     assert len(patients.tables) == 3
-    assert [(each.reason, each.n) for each in patients.flow.imputed] == [("Age, per 10 years", 20), ("Grade", 1)]
+    assert [(each.reason, each.n) for each in patients.flow.imputed] == [("Age, years", 20), ("Grade", 1)]
     ages = np.stack([table.columns(["age"])[:, 0] for table in patients.tables])
     known = np.array([cell is not None for cell in cells["age"]])
     np.testing.assert_allclose(ages[:, known], np.tile([c / 10 for c in cells["age"] if c is not None], (3, 1)))

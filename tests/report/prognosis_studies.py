@@ -27,7 +27,7 @@ SETTINGS = PrognosisSettings(
         CategoryVariable("expert", "expert", label="Expert", cuts=(1.0, 100.0, 400.0)),
     ),
     covariates=(
-        Covariate("age", label="Age, per 10 years", per=10.0),
+        Covariate("age", label="Age, years", per=10.0),
         Covariate("male", label="Male", kind=CovariateKind.YES_NO),
     ),
     title="Calcium and outcome",

@@ -172,6 +172,12 @@ class Covariate:
     adjust: bool = True
     summary: VariableKind | None = None
 
+    @property
+    def term_label(self) -> str:
+        """Return what a hazard ratio is printed under: the label, and for how many units where that is not one."""
+        label = self.label or self.column
+        return label if self.per == 1.0 else f"{label}, per {self.per:g}"
+
     def __post_init__(self) -> None:
         """Refuse settings of another kind of covariate."""
         is_number, is_category = self.kind is CovariateKind.NUMBER, self.kind is CovariateKind.CATEGORY

@@ -181,7 +181,7 @@ def _missing(coded: CodedTable, settings: PrognosisSettings, endpoint: Endpoint)
 
 
 def _covariate(covariate: Covariate, values: Float64Array) -> ModelVariable:
-    name, label = covariate.column, covariate.label or covariate.column
+    name, label = covariate.column, covariate.term_label
     known = values[~np.isnan(values)]
     if covariate.kind is CovariateKind.CATEGORY:
         codes = np.where(np.isnan(values), -1, values).astype(np.int64)

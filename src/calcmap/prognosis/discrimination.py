@@ -506,6 +506,8 @@ def _observed(table: FollowUp, horizon: float, *, confidence: float) -> Estimate
     survival = kaplan_meier(table, scale=Scale.LOG_LOG, confidence=confidence).at([horizon])[0]
     if survival.estimate is None:
         return survival
+    if survival.estimate == 1.0:  # the curve has not fallen, so its variance is 0: R too then gives 1 to 1
+        return Estimate(0.0, None, None, survival.n, "nobody had the event by then, so there is no interval")
     low, high = (None if limit is None else 1.0 - limit for limit in (survival.high, survival.low))
     return Estimate(1.0 - survival.estimate, low, high, survival.n)
 

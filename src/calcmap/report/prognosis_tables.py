@@ -179,7 +179,8 @@ class _Tables:
         said += [f"{warning.detail}." for warning in last.warnings]
         said += [f"{last.reason}."] if last.reason else []
         columns += ("PH: score test p", "PH: scaled Schoenfeld p")
-        return self._table(f"hazard_ratios_{reading.name}", "Hazard ratios", columns, rows, " ".join(said))
+        title = f"Hazard ratios by {lines[0].label}" if lines else "Hazard ratios"
+        return self._table(f"hazard_ratios_{reading.name}", title, columns, rows, " ".join(said))
 
     def _added_value(self) -> TextTable:
         rows = []
