@@ -33,7 +33,7 @@ def test_a_table_becomes_a_folder(calcmap: Calcmap, table: Path) -> None:
     assert "kappa" in ran.out
     assert "research use only" in " ".join(ran.out.split())
     written = {path.name for path in (table.parent / "out").iterdir()}
-    assert written == {"agreement.json", "tables", "figures"}
+    assert written == {"agreement.json", "report.html", "tables", "figures", "checklists"}
 
 
 def test_json_is_what_was_written_and_parquet_gives_the_same(calcmap: Calcmap, table: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from calcmap.evaluation.study import AgreementReport, AgreementSettings, assess_agreement, read_columns
+from calcmap.evaluation.study import AgreementReport, AgreementSettings, Missing, assess_agreement, read_columns
 from calcmap.report.agreement_folder import write_agreement
-from calcmap.report.agreement_page import agreement_page
+from calcmap.report.agreement_page import agreement_page, write_agreement_page
 from calcmap.report.agreement_tables import agreement_tables
 from calcmap.report.page import Page, Paragraph, Picture, render_page
 from calcmap.report.tables import TextTable
@@ -76,6 +76,42 @@ def test_moves_that_do_not_differ_are_told_as_no_difference() -> None:
     report = assess_agreement(read({"reference": [0, 1, 2, 3, 1], "test": [1, 0, 2, 3, 1]}), settings=SETTINGS)
     text = " ".join(results(agreement_page(report, pictures=pictures("concordance"))))
     assert "no difference between moves up and down is shown" in text
+
+
+def test_rows_without_a_reading_are_counted() -> None:
+    settings = replace(SETTINGS, missing=Missing.DROP)
+    cells: dict[str, list[object]] = {"reference": [0, 1, 2, 3], "test": [0, 1, None, 3]}
+    readings = read_columns(cells, columns={"reference": "a", "test": "b"}, settings=settings)
+    page = agreement_page(assess_agreement(readings, settings=settings), pictures=pictures("concordance"))
+    assert "A reading was missing in 1 row of simulated patients, which were left out." in results(page)
+
+
+def test_moves_of_one_direction_are_told_as_such() -> None:
+    read = partial(read_columns, columns={"reference": "a", "test": "b"}, settings=SETTINGS)
+    report = assess_agreement(read({"reference": [0, 1, 2] * 5, "test": [1, 2, 3] * 5}), settings=SETTINGS)
+    assert "moves up were the more frequent" in " ".join(results(agreement_page(report, pictures=pictures(NAMES[0]))))
+
+
+def test_a_reader_who_is_right_more_often_is_told_without_a_denial() -> None:
+    columns = {"reference": "a", "test": "b", "visual": "c"}
+    cells = {"reference": [0, 1, 2, 3] * 4, "test": [0, 1, 2, 3] * 4, "visual": [1, 2, 3, 2] * 4}
+    report = assess_agreement(read_columns(cells, columns=columns, settings=SETTINGS), settings=SETTINGS)
+    (told,) = (line for line in results(agreement_page(report, pictures=pictures(*NAMES))) if "McNemar" in line)
+    assert "by the test alone in 16 and by the visual alone in 0" in told
+    assert "no difference shown" not in told
+
+
+def test_a_kappa_whose_draws_are_mostly_undefined_has_no_bootstrap_interval() -> None:
+    read = partial(read_columns, columns={"reference": "a", "test": "b"}, settings=SETTINGS)
+    report = assess_agreement(read({"reference": [0, 3], "test": [0, 3]}), settings=SETTINGS)
+    assert "by bootstrap without interval (" in " ".join(
+        results(agreement_page(report, pictures=pictures("concordance")))
+    )
+
+
+def test_a_page_without_pictures_at_hand_draws_them(report: AgreementReport, tmp_path: Path) -> None:
+    path = write_agreement_page(report, tmp_path)
+    assert path.read_text(encoding="utf-8").count("data:image/png;base64,") == len(NAMES) + len(SCORES)
 
 
 def test_the_folder_holds_the_page(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def _score_sections(
 
 def _correlations(report: AgreementReport, scores: ScoreAgreement) -> Paragraph:
     confidence, kind = report.settings.confidence, _kind(report)
-    icc = next((each for each in scores.icc_log if each.form.value == "ICC(A,1)"), None)
+    icc = next(each for each in scores.icc_log if each.form.value == "ICC(A,1)")
     sentences = [
         f"The squared correlation of the scores of the {kind}patients was "
         f"{worded(scores.r2_raw.value, digits=3, confidence=confidence)}, that of log(1 + score) "
@@ -235,12 +235,9 @@ def _correlations(report: AgreementReport, scores: ScoreAgreement) -> Paragraph:
         f"Spearman's rho of the {kind}patients' scores was "
         f"{worded(scores.spearman.value, digits=3, confidence=confidence)}, and Lin's concordance of log(1 + score) "
         f"{worded(scores.concordance_log.value, digits=3, confidence=confidence)} ([[correlation]]).",
+        f"The intraclass correlation {icc.form.value} of log(1 + score) in the {kind}patients was "
+        f"{worded(icc, digits=3, confidence=confidence)} ([[icc]]).",
     ]
-    if icc is not None:
-        sentences.append(
-            f"The intraclass correlation {icc.form.value} of log(1 + score) in the {kind}patients was "
-            f"{worded(icc, digits=3, confidence=confidence)} ([[icc]])."
-        )
     return _result(*sentences)
 
 
@@ -288,8 +285,6 @@ def _trend(line: Line) -> str:
         below="fell with the mean of both readings",
         none="shows no change with the mean of both readings",
     )
-    if line.slope.low is None:
-        return "has a slope over the mean without interval, so that no change is claimed"
     return f"{clause} ({worded_p(line.p)})"
 
 
