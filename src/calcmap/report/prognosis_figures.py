@@ -16,6 +16,7 @@ import numpy as np
 
 from calcmap.core.volume import Float64Array
 from calcmap.prognosis.config import PrognosisSettings
+from calcmap.prognosis.curves import Curve
 from calcmap.prognosis.reclassification import CensoringEstimator
 from calcmap.prognosis.study import (
     MAIN,
@@ -289,7 +290,7 @@ def _curves_figure(
     for k, level in enumerate(levels):
         if level.curve is None:
             continue
-        time, probability, low, high = _steps(level, end=end)
+        time, probability, low, high = _steps(level.curve, end=end)
         ink, dash = INKS[k % len(INKS)], DASHES[k % len(DASHES)]
         axes.step(time, probability, where="post", color=ink, linestyle=dash, linewidth=LINE_POINTS)
         axes.fill_between(time, low, high, step="post", color=ink, alpha=BAND_ALPHA, linewidth=0)
@@ -314,11 +315,8 @@ def _curves_figure(
     return figure
 
 
-def _steps(level: LevelCurve, *, end: float) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+def _steps(curve: Curve, *, end: float) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """Return times and the three curves from time 0 to the end of the axis, for a step plot."""
-    curve = level.curve
-    if curve is None:
-        raise ValueError("a category without patients has no curve")
     is_within = curve.time <= end
     time = np.concatenate([[0.0], curve.time[is_within]])
     parts = [np.concatenate([[curve.start], each[is_within]]) for each in (curve.probability, curve.low, curve.high)]
