@@ -51,7 +51,7 @@ def test_the_rule_for_missing_values_is_told(study: PrognosisStudy, rule: Missin
 @pytest.mark.parametrize(
     ("cluster", "strata", "says"),
     [
-        ("hospital", None, "Standard errors by cluster hospital."),
+        ("Site_ID", None, "Standard errors by cluster Site_ID."),
         (None, "scanner", "Baseline hazard by scanner."),
         ("hospital", "scanner", "Standard errors by cluster hospital and baseline hazard by scanner."),
         (None, None, ""),

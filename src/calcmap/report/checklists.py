@@ -282,7 +282,8 @@ def _clusters(study: PrognosisStudy) -> str:
         return ""
     said = [f"standard errors by cluster {settings.cluster}"] if settings.cluster else []
     said += [f"baseline hazard by {settings.strata}"] if settings.strata else []
-    return f"{listed(said).capitalize()}."
+    told = listed(said)  # not capitalize(): it would lower the letters of columns
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 _MEASURES = {
