@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from calcmap.prognosis.cox import ChiSquare, HazardRatio
 from calcmap.prognosis.models import ALONE
-from calcmap.prognosis.reclassification import CensoringEstimator
+from calcmap.prognosis.reclassification import CensoringEstimator, ReclassificationTable
 from calcmap.prognosis.study import (
     BASE,
     MAIN,
@@ -66,7 +66,8 @@ class _Tables:
         if result.reclassification is not None:
             yield self._nri()
             yield self._contrasts()
-            yield from (self._moves(each) for each in result.reclassification.categories if each.table is not None)
+            tabled = ((each, each.table) for each in result.reclassification.categories)
+            yield from (self._moves(each, table) for each, table in tabled if table is not None)
 
     def _table(
         self, name: str, title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], note: str = ""
@@ -291,17 +292,12 @@ class _Tables:
         note = f"Continuous NRI, Kaplan-Meier, on the same draws. {self._bootstrap_note()}"
         return self._table("reclassification_contrasts", "Differences of net reclassification", columns, rows, note)
 
-    def _moves(self, each: CategoryReclassification) -> TextTable:
+    def _moves(self, each: CategoryReclassification, table: ReclassificationTable) -> TextTable:
         cuts = [0.0, *self.settings.risk_cut_offs, 1.0]
         names = [f"{100 * low:g}-{100 * high:g} %" for low, high in pairwise(cuts)]
         rows: list[tuple[str, ...]] = []
-        if each.table is not None:
-            for title, counts in (
-                ("all", each.table.all_patients),
-                ("event", each.table.cases),
-                ("no event", each.table.controls),
-            ):
-                rows += [(title, name, *map(str, row)) for name, row in zip(names, counts.tolist(), strict=True)]
+        for title, counts in (("all", table.all_patients), ("event", table.cases), ("no event", table.controls)):
+            rows += [(title, name, *map(str, row)) for name, row in zip(names, counts.tolist(), strict=True)]
         note = f"Risk by {self._time}. Who was censored before is among all alone."
         columns = ("patients", "covariates", *names)
         return self._table(

@@ -1,0 +1,128 @@
+"""What page and tables of a study say where a part is missing, imputed or not estimable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from calcmap.prognosis.config import Analysis
+from calcmap.prognosis.missing import PooledTest
+from calcmap.prognosis.study import (
+    AddedTerms,
+    AnalysisResult,
+    Discrimination,
+    HazardRatios,
+    LeftOut,
+    ModelCalibration,
+    PrognosisStudy,
+    Reclassifications,
+)
+from calcmap.report.page import render_page
+from calcmap.report.prognosis_page import prognosis_page, write_page
+from calcmap.report.prognosis_tables import prognosis_tables
+from report.prognosis_studies import made_study
+
+REASON = "nobody had the event"
+NOTHING = {
+    "table_one": None,
+    "table_by_event": None,
+    "event_rates": None,
+    "curves": None,
+    "hazard_ratios": None,
+    "added_value": None,
+    "discrimination": None,
+    "calibration": None,
+    "reclassification": None,
+}
+
+
+@pytest.fixture(scope="module")
+def study() -> PrognosisStudy:
+    return made_study()
+
+
+@pytest.fixture(scope="module")
+def poor(study: PrognosisStudy) -> PrognosisStudy:
+    """The study with a reason in place of numbers wherever there can be one."""
+    return replace(study, main=without_numbers(study.main))
+
+
+def without_numbers(main: AnalysisResult) -> AnalysisResult:
+    assert main.curves is not None
+    assert main.hazard_ratios is not None
+    assert main.added_value is not None
+    assert main.calibration is not None
+    assert main.reclassification is not None
+    untested = replace(main.curves[0], log_rank=None, reason=REASON)
+    unfitted = tuple(replace(model, reason=REASON) for model in main.hazard_ratios.adjusted)
+    pooled = AddedTerms("dl", "Network", None, PooledTest(2.5, (3.0, 41.5), 0.07))
+    moved = main.reclassification.categories
+    return replace(
+        main,
+        event_rates=None,
+        patients=replace(main.patients, imputed=(LeftOut("Age, years", 3),)),
+        curves=(untested, *main.curves[1:]),
+        hazard_ratios=HazardRatios(main.hazard_ratios.unadjusted, unfitted, None),
+        added_value=(pooled, AddedTerms("expert", "Expert", None, None, REASON)),
+        discrimination=Discrimination((), ()),
+        calibration=(ModelCalibration("base", "Covariates", None, REASON), *main.calibration[1:]),
+        reclassification=Reclassifications(
+            (replace(moved[0], nri=(), reason=REASON), replace(moved[1], idi=None, table=None)), ()
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Imputed in the simulated patients were Age, years of 3.",
+        "no log-rank test is possible: nobody had the event.",
+        "The adjusted model of dl in the simulated patients is not estimable: nobody had the event.",
+        "show no improvement of the model (pooled Wald test, ",
+        "were not tested: nobody had the event.",
+        "is possible: nobody had the event.",
+        "gives no net reclassification: nobody had the event.",
+    ],
+)
+def test_the_page_gives_the_reason_in_place_of_a_number(poor: PrognosisStudy, said: str) -> None:
+    html = render_page(prognosis_page(poor, pictures={}))
+    assert said in html.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_tables_give_the_reason_in_place_of_a_number(poor: PrognosisStudy) -> None:
+    cells = {table.name: [cell for row in table.rows for cell in row] for table in prognosis_tables(poor)}
+    assert any(cell.startswith("F(3, 41.5) = 2.50, p ") for cell in cells["added_value"])
+    assert REASON in cells["calibration"]
+    assert REASON in cells["reclassification"]
+    assert "IDI, inverse weighting" not in cells["reclassification"]
+    assert cells.get("reclassification_table_expert", []) == []
+
+
+def test_a_main_analysis_that_failed_ends_after_its_patients(study: PrognosisStudy) -> None:
+    page = prognosis_page(replace(study, main=replace(study.main, reason=REASON)), pictures={})
+    headings = [section.heading for section in page.sections]
+    assert "Patients and follow-up" in headings
+    assert "Hazard ratios" not in headings
+
+
+def test_analyses_that_were_not_asked_for_have_no_place(study: PrognosisStudy) -> None:
+    bare = [replace(each, **NOTHING) for each in study.analyses]  # type: ignore[arg-type]
+    page = prognosis_page(replace(study, main=bare[0], sensitivities=tuple(bare[1:])), pictures={})
+    headings = {section.heading for section in page.sections}
+    assert not headings & {"Events over time", "Hazard ratios", "Discrimination", "Calibration", "Reclassification"}
+
+
+def test_the_methods_name_strata_and_clusters(study: PrognosisStudy) -> None:
+    settings = replace(study.settings, strata="scanner", cluster="hospital", analyses=(Analysis.TABLE_ONE,))
+    html = render_page(prognosis_page(replace(study, settings=settings), pictures={}))
+    assert "Each value of scanner has a baseline hazard of its own." in html
+    assert "clusters by hospital" in html
+    assert "Tied events" not in html
+
+
+def test_a_page_without_pictures_at_hand_draws_what_there_is(study: PrognosisStudy, tmp_path: Path) -> None:
+    bare = [replace(each, **NOTHING) for each in study.analyses]  # type: ignore[arg-type]
+    path = write_page(replace(study, main=bare[0], sensitivities=()), tmp_path)
+    assert "data:image" not in path.read_text(encoding="utf-8")
