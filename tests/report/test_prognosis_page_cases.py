@@ -19,7 +19,7 @@ from calcmap.prognosis.study import (
     PrognosisStudy,
     Reclassifications,
 )
-from calcmap.report.page import render_page
+from calcmap.report.page import Paragraph, render_page
 from calcmap.report.prognosis_page import prognosis_page, write_page
 from calcmap.report.prognosis_tables import prognosis_tables
 from report.prognosis_studies import made_study
@@ -126,3 +126,54 @@ def test_a_page_without_pictures_at_hand_draws_what_there_is(study: PrognosisStu
     bare = [replace(each, **NOTHING) for each in study.analyses]  # type: ignore[arg-type]
     path = write_page(replace(study, main=bare[0], sensitivities=()), tmp_path)
     assert "data:image" not in path.read_text(encoding="utf-8")
+
+
+def told(study: PrognosisStudy, heading: str) -> str:
+    """Return the sentences under one heading of the page."""
+    sections = [part for part in prognosis_page(study, pictures={}).sections if part.heading == heading]
+    blocks = [block for section in sections for block in section.blocks]
+    return " ".join(line for block in blocks if isinstance(block, Paragraph) for line in block.sentences)
+
+
+def test_a_model_that_is_not_estimable_tells_no_ratio(study: PrognosisStudy, poor: PrognosisStudy) -> None:
+    assert "the hazard of MACE relative to" in told(study, "Hazard ratios")
+    assert "the hazard of MACE relative to" not in told(poor, "Hazard ratios")
+
+
+def test_without_models_no_discrimination_is_told(study: PrognosisStudy, poor: PrognosisStudy) -> None:
+    assert "Harrell's C in the simulated patients" in told(study, "Discrimination")
+    assert told(poor, "Discrimination") == ""
+
+
+def test_competing_events_are_told_where_there_are_any(study: PrognosisStudy) -> None:
+    competing = replace(study.main, patients=replace(study.main.patients, n_competing=7))
+    said = "A competing event ended the follow-up of 7 simulated patients."
+    assert said in told(replace(study, main=competing), "Patients and follow-up")
+    assert "competing" not in told(study, "Patients and follow-up")
+
+
+def test_a_sensitivity_analysis_compares_the_curves_of_the_first_reading_alone(study: PrognosisStudy) -> None:
+    said = told(study, "Men alone")
+    assert "Between the categories of Network" in said
+    assert "Between the categories of Expert" not in said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "claim"),
+    [
+        (0.1, 0.5, "overall it moved risks the right way more often than the wrong."),
+        (-0.5, -0.1, "overall it moved risks the wrong way more often than the right."),
+        (-0.1, 0.5, "no net reclassification is shown overall."),
+    ],
+)
+def test_net_reclassification_claims_what_its_interval_allows(
+    study: PrognosisStudy, low: float, high: float, claim: str
+) -> None:
+    found = study.main.reclassification
+    assert found is not None
+    first = found.categories[0]
+    nri = tuple(
+        replace(each, nri=replace(each.nri, estimate=(low + high) / 2, low=low, high=high)) for each in first.nri
+    )
+    changed = replace(study.main, reclassification=Reclassifications((replace(first, nri=nri),), ()))
+    assert told(replace(study, main=changed), "Reclassification").endswith(f": {claim}")
