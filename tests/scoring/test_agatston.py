@@ -10,7 +10,7 @@ import pytest
 from calcmap.core.errors import ConfigError, GridMismatchError, InputError
 from calcmap.core.result import CalciumClass, Vessel
 from calcmap.core.volume import BoolArray, Grid, Label, UInt8Array, Volume, grid_from_spacing
-from calcmap.scoring.agatston import VesselCode, find_lesions, score_mask, score_volume
+from calcmap.scoring.agatston import VesselCode, find_lesions, find_ranked_lesions, score_mask, score_volume
 from calcmap.scoring.rules import get_profile
 from scoring.scans import Index, scan
 
@@ -131,6 +131,42 @@ def _vessel_map(volume: Volume, codes: Sequence[tuple[Index, int]]) -> UInt8Arra
     for index_zyx, code in codes:
         vessels_zyx[index_zyx] = code
     return vessels_zyx
+
+
+def _cut_rectangle() -> tuple[Volume, UInt8Array, UInt8Array]:
+    """Return two touching squares of 4 px, 250 and 450 HU, and the map of parts that cuts between them."""
+    volume, mask_zyx = scan(calcium=[((1, slice(2, 4), slice(2, 4)), 250), ((1, slice(2, 4), slice(4, 6)), 450)])
+    parts_zyx = np.ones(mask_zyx.shape, dtype=np.uint8)
+    parts_zyx[:, :, 4:] = 7
+    return volume, _labels(mask_zyx), parts_zyx
+
+
+def test_calcium_of_two_parts_is_never_joined() -> None:
+    volume, labels_zyx, parts_zyx = _cut_rectangle()
+    # joined: 8 px x weight 4; cut: 4 px x 4 + 4 px x 2, the higher first
+    assert score_volume(volume, labels_zyx, rule=CLINICAL).coronary.agatston == 32.0
+    cut = score_volume(volume, labels_zyx, rule=CLINICAL, parts_zyx=parts_zyx)
+    assert [(lesion.id, lesion.agatston, lesion.max_hu) for lesion in cut.lesions] == [(1, 16.0, 450), (2, 8.0, 250)]
+    assert (cut.coronary.agatston, cut.coronary.volume_mm3, cut.noncoronary.n_lesions) == (24.0, 24.0, 0)
+
+
+def test_one_part_alone_scores_as_no_parts() -> None:
+    volume, labels_zyx, parts_zyx = _cut_rectangle()
+    alone = score_volume(volume, labels_zyx, rule=CLINICAL, parts_zyx=np.full_like(parts_zyx, 3))
+    assert alone == score_volume(volume, labels_zyx, rule=CLINICAL)
+
+
+def test_a_map_of_parts_on_another_grid_is_refused() -> None:
+    volume, labels_zyx, parts_zyx = _cut_rectangle()
+    with pytest.raises(GridMismatchError, match="the map of parts has shape"):
+        score_volume(volume, labels_zyx, rule=CLINICAL, parts_zyx=parts_zyx[:2])
+
+
+def test_ranked_lesions_know_their_voxels() -> None:
+    volume, labels_zyx, parts_zyx = _cut_rectangle()
+    found = find_ranked_lesions(volume, labels_zyx, label=Label.CORONARY, rule=CLINICAL, parts_zyx=parts_zyx)
+    assert found.hu_voxel[found.lesion_voxel == 0].tolist() == [450] * 4
+    assert found.hu_voxel[found.lesion_voxel == 1].tolist() == [250] * 4
 
 
 def test_vessel_sums_hold_whole_lesions_of_their_vessel() -> None:

@@ -102,6 +102,7 @@ def score_volume(
     rule: AgatstonRule,
     mass_factor: float | None = None,
     vessels_zyx: UInt8Array | None = None,
+    parts_zyx: UInt8Array | None = None,
     kvp: float | None = None,
 ) -> Scoring:
     """Return the calcium scores of one scan, coronary and noncoronary calcium apart.
@@ -126,6 +127,8 @@ def score_volume(
     vessels_zyx : ndarray of uint8, shape of the CT, optional
         Values of `VesselCode`. A coronary lesion belongs to the vessel that most of its counted voxels name, voxels
         without a vessel left aside; a tie goes to the first of LM, LAD, LCx, RCA.
+    parts_zyx : ndarray of uint8, shape of the CT, optional
+        Calcium of different value is never joined, as a reader's cut asks for. By default all is one part.
     kvp : float, optional
         Tube voltage, kept beside the rule in the result; it changes nothing.
 
@@ -159,11 +162,13 @@ def score_volume(
     _check_map(labels_zyx, volume, highest=max(Label), name="label map")
     if vessels_zyx is not None:
         _check_map(vessels_zyx, volume, highest=max(VesselCode), name="vessel map")
+    if parts_zyx is not None:
+        _check_map(parts_zyx, volume, highest=np.iinfo(np.uint8).max, name="map of parts")
     if mass_factor is not None and not (math.isfinite(mass_factor) and mass_factor > 0):
         raise ConfigError(f"the mass factor is {mass_factor}, expected a positive number of mg per cm³ and HU")
     rows: dict[CalciumClass, list[LesionResult]] = {}
     for calcium_class, label in LABEL_OF_CLASS.items():
-        found = find_lesions(volume, labels_zyx, label=label, rule=rule)
+        found = find_ranked_lesions(volume, labels_zyx, label=label, rule=rule, parts_zyx=parts_zyx)
         rows[calcium_class] = _lesions(
             found,
             rule,
@@ -258,12 +263,79 @@ def find_lesions(volume: Volume, labels_zyx: UInt8Array, *, label: Label, rule: 
     )
 
 
+def find_ranked_lesions(
+    volume: Volume,
+    labels_zyx: UInt8Array,
+    *,
+    label: Label,
+    rule: AgatstonRule,
+    parts_zyx: UInt8Array | None = None,
+) -> FoundLesions:
+    """Return the lesions of one label in the order of a result: the higher Agatston score first.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+    labels_zyx : ndarray of uint8, shape of the CT
+        Values of `Label`.
+    label : Label
+        The class to look at.
+    rule : AgatstonRule
+        As in `find_lesions`.
+    parts_zyx : ndarray of uint8, shape of the CT, optional
+        Calcium of different value is never joined; by default all is one part.
+
+    Returns
+    -------
+    FoundLesions
+        Of equal scores the lesion that `find_lesions` meets first counts first, of equal ones of different parts the
+        one of the lower part.
+    """
+    if parts_zyx is None:
+        found = find_lesions(volume, labels_zyx, label=label, rule=rule)
+    else:
+        is_label_zyx = labels_zyx == np.uint8(label)
+        found = _together(
+            [
+                find_lesions(volume, (is_label_zyx & (parts_zyx == part)) * np.uint8(label), label=label, rule=rule)
+                for part in np.unique(parts_zyx[is_label_zyx])
+            ]
+        )
+    rank_lesion = np.empty(found.n_lesions, dtype=np.intp)
+    rank_lesion[np.argsort(-_agatston_lesions(found, rule, volume.grid), kind="stable")] = np.arange(found.n_lesions)
+    return replace(found, lesion_spot=rank_lesion[found.lesion_spot])
+
+
 def agatston_spots(found: FoundLesions, *, rule: AgatstonRule, grid: Grid) -> Float64Array:
     """Return the Agatston score of each spot: area (mm²) x weight of its peak HU x increment / 3 mm, shape (spots,)."""
     n_pixels_spot = np.bincount(found.spot_voxel, minlength=found.lesion_spot.size)
     weight_spot = np.searchsorted(rule.weights_hu, _peaks(found.hu_voxel, found.spot_voxel), side="right")
     area_mm2_spot = n_pixels_spot * grid.pixel_area_mm2
     return np.asarray(area_mm2_spot * weight_spot * (grid.spacing_mm_zyx[0] / REFERENCE_INCREMENT_MM), dtype=np.float64)
+
+
+def _together(founds: list[FoundLesions]) -> FoundLesions:
+    """Return the lesions of several parts as one list, numbered on from part to part."""
+    spot_voxel, lesion_spot = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
+    n_spots = n_lesions = 0
+    for found in founds:
+        spot_voxel.append(found.spot_voxel + n_spots)
+        lesion_spot.append(found.lesion_spot + n_lesions)
+        n_spots, n_lesions = n_spots + found.lesion_spot.size, n_lesions + found.n_lesions
+    return FoundLesions(
+        index_zyx_voxel=np.concatenate([np.empty((3, 0), dtype=np.intp), *(f.index_zyx_voxel for f in founds)], axis=1),
+        hu_voxel=np.concatenate([np.empty(0, dtype=np.int16), *(found.hu_voxel for found in founds)]),
+        spot_voxel=np.concatenate(spot_voxel),
+        lesion_spot=np.concatenate(lesion_spot),
+    )
+
+
+def _agatston_lesions(found: FoundLesions, rule: AgatstonRule, grid: Grid) -> Float64Array:
+    agatston_spot = agatston_spots(found, rule=rule, grid=grid)
+    return np.asarray(
+        np.bincount(found.lesion_spot, weights=agatston_spot, minlength=found.n_lesions), dtype=np.float64
+    )
 
 
 def _check_map(map_zyx: UInt8Array, volume: Volume, *, highest: int, name: str) -> None:
@@ -354,12 +426,10 @@ def _lesions(
     vessel_lesion: list[Vessel | None],
     mass_factor: float | None,
 ) -> list[LesionResult]:
-    """Return one row a lesion, the highest Agatston score first; ids are given later, across classes."""
+    """Return one row a lesion, in their order; ids are given later, across classes."""
     lesion_voxel, n_lesions = found.lesion_voxel, found.n_lesions
     n_voxels_lesion = np.bincount(lesion_voxel, minlength=n_lesions)
-    agatston_lesion = np.bincount(
-        found.lesion_spot, weights=agatston_spots(found, rule=rule, grid=grid), minlength=n_lesions
-    )
+    agatston_lesion = _agatston_lesions(found, rule, grid)
     peak_lesion = _peaks(found.hu_voxel, lesion_voxel)
     mass_mg_lesion = _masses_mg(found, grid, mass_factor=mass_factor)
     center_lesion_zyx = _centers(found)
@@ -377,7 +447,7 @@ def _lesions(
             agatston=float(agatston_lesion[k]),
             mass_mg=mass_mg_lesion[k],
         )
-        for k in np.argsort(-agatston_lesion, kind="stable")
+        for k in range(n_lesions)
     ]
 
 
