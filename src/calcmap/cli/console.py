@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from typing import TYPE_CHECKING
+
+from calcmap.io.text_files import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,7 @@ def print_error(message: str) -> None:
 
 def print_json(value: object) -> None:
     """Write a value as JSON to the output stream."""
-    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(value))
 
 
 def open_console() -> Console:

@@ -6,13 +6,14 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from calcmap import __version__
-from calcmap.core.errors import ConfigError, InputError, OutputError
+from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.result import ConfidenceWord
 from calcmap.core.volume import Float64Array, Label, Labels, Volume
 from calcmap.evaluation.agreement import (
@@ -26,6 +27,7 @@ from calcmap.evaluation.agreement import (
 from calcmap.evaluation.calibration import assess_categories
 from calcmap.evaluation.overlap import dice, lesion_detection
 from calcmap.io.cases import Case, load_case_arrays
+from calcmap.io.text_files import json_text, write_texts
 from calcmap.scoring.agatston import score_volume
 from calcmap.scoring.categories import paper_category
 from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
@@ -156,15 +158,11 @@ def write_evaluation(rows: Sequence[CaseRow], out: Path, *, weights_sha256: Mapp
         The folder cannot be written.
     """
     summary = summarise(rows) | {"weights_sha256": dict(weights_sha256), "calcmap_version": __version__}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "evaluation.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        with (out / "cases.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(CASE_COLUMNS)
-            writer.writerows(_csv_row(row) for row in rows)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    cases = StringIO(newline="")
+    writer = csv.writer(cases)
+    writer.writerow(CASE_COLUMNS)
+    writer.writerows(_csv_row(row) for row in rows)
+    write_texts({"evaluation.json": json_text(summary), "cases.csv": cases.getvalue()}, out)
     return summary
 
 

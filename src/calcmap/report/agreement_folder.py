@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from calcmap.core.errors import OutputError
 from calcmap.evaluation.study import AgreementReport
+from calcmap.io.text_files import write_json
 from calcmap.report.agreement_figures import agreement_figures
 from calcmap.report.agreement_json import agreement_to_json
 from calcmap.report.agreement_page import write_agreement_page
@@ -48,11 +47,7 @@ def write_agreement(
         The folder cannot be written.
     """
     whole = {**agreement_to_json(report), "table_sha256": table_sha256}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / AGREEMENT_FILE).write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    write_json(whole, out, name=AGREEMENT_FILE)
     write_tables(agreement_tables(report), out / TABLES_FOLDER)
     write_checklists(agreement_facts(report, table_sha256=table_sha256), out, names=checklists)
     pictures = {}

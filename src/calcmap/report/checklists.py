@@ -20,11 +20,12 @@ from calcmap import __version__
 from calcmap.core.config import config_sha256
 from calcmap.core.errors import InputError
 from calcmap.evaluation.study import REFERENCE, TEST, AgreementReport
+from calcmap.io.text_files import write_texts
 from calcmap.prognosis.config import Analysis, MissingRule
 from calcmap.prognosis.study import PrognosisStudy
 from calcmap.report.numerals import between, percent
 from calcmap.report.sentences import counted, listed, software_sentence
-from calcmap.report.tables import TextTable, csv_text, markdown_text, write_texts
+from calcmap.report.tables import TextTable, csv_text, markdown_text
 
 CHECKLISTS_FOLDER = "checklists"
 PACKAGES = ("calcmap", "numpy", "scipy", "pandas", "matplotlib")

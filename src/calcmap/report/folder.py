@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from pathlib import Path
 
 from calcmap.core.errors import OutputError
 from calcmap.core.result import CalciumClass, StudyResult, result_to_json
 from calcmap.core.volume import Labels, Volume
 from calcmap.io.nifti import write_labels
+from calcmap.io.text_files import json_text
 from calcmap.report.overview import write_overview
 
 RESULTS_COLUMNS = (
@@ -62,8 +63,7 @@ def write_study(result: StudyResult, volume: Volume | None, labels: Labels | Non
             if volume is not None:
                 write_overview(volume, labels, result, path=folder / "overview.png")
         written.result()
-        text = json.dumps(result_to_json(result), indent=1, allow_nan=False) + "\n"
-        _write_text(text, folder / "result.json")
+        _write_text(json_text(result_to_json(result)), folder / "result.json")
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
 
@@ -76,14 +76,13 @@ def write_results_csv(results: Sequence[StudyResult], path: Path) -> None:
     OutputError
         The file cannot be written.
     """
+    rows = StringIO(newline="")
+    writer = csv.writer(rows)
+    writer.writerow(RESULTS_COLUMNS)
+    writer.writerows(_row(result) for result in results)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(RESULTS_COLUMNS)
-            writer.writerows(_row(result) for result in results)
-        part.replace(path)
+        _write_text(rows.getvalue(), path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -114,5 +113,5 @@ def _write_labels(labels: Labels | None, folder: Path) -> None:
 
 def _write_text(text: str, path: Path) -> None:
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", newline="")
     part.replace(path)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from calcmap.core.errors import OutputError
+from calcmap.io.text_files import write_json
 from calcmap.prognosis.study import PrognosisStudy
 from calcmap.report.checklists import OF_PROGNOSIS, prognosis_facts, write_checklists
 from calcmap.report.prognosis_figures import write_figures
@@ -46,11 +45,7 @@ def write_prognosis(
         The folder cannot be written.
     """
     whole = {**prognosis_to_json(study), "table_sha256": table_sha256}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / PROGNOSIS_FILE).write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    write_json(whole, out, name=PROGNOSIS_FILE)
     write_tables(prognosis_tables(study), out / TABLES_FOLDER)
     write_checklists(prognosis_facts(study, table_sha256=table_sha256), out, names=checklists)
     pictures = {path.stem: path.read_bytes() for path in write_figures(study, out) if path.suffix == ".png"}

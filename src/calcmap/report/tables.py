@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from calcmap.core.errors import InputError, OutputError
+from calcmap.core.errors import InputError
+from calcmap.io.text_files import write_texts
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -52,23 +53,6 @@ def write_tables(tables: Iterable[TextTable], folder: Path) -> list[Path]:
         texts[f"{table.name}.md"] = markdown_text(table)
         texts[f"{table.name}.tex"] = latex_text(table)
     return write_texts(texts, folder)
-
-
-def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write texts by file name and return the paths; the folder is made.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    return [folder / name for name in texts]
 
 
 def csv_text(table: TextTable) -> str:

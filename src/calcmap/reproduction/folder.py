@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from calcmap import __version__
-from calcmap.core.errors import OutputError
 from calcmap.core.result import DISCLAIMER, Status
+from calcmap.io.text_files import write_json
 from calcmap.report.page import Page, Paragraph, save_page
 from calcmap.report.page import Section as PageSection
 from calcmap.report.tables import TextTable, write_tables
@@ -87,11 +86,7 @@ def write_reproduction(found: Reproduction, out: Path) -> dict[str, Any]:
         The folder cannot be written.
     """
     content = comparison_to_json(found)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / COMPARISON_FILE).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    write_json(content, out, name=COMPARISON_FILE)
     tables = comparison_tables(found)
     write_tables(tables.values(), out / TABLES_FOLDER)
     save_page(comparison_page(found, tables), out / PAGE_FILE)

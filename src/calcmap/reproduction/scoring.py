@@ -20,6 +20,7 @@ from calcmap.core.result import result_to_json
 from calcmap.io.cases import Case
 from calcmap.io.finding import find_studies
 from calcmap.io.tables import file_sha256
+from calcmap.io.text_files import write_json
 from calcmap.pipeline.evaluation import CaseRow, case_row_from_json, evaluate_volume
 from calcmap.pipeline.score import ScoreOptions, score_study
 from calcmap.segmentation.cascade import Cascade, load_cascade
@@ -130,14 +131,10 @@ def _score_one(order: SimulationOrder, number: int, folder: Path) -> None:
         write_study(plan, Path(study_folder), name=name, recipe=PLAIN_STUDY, scan=patient)
         (study,) = find_studies([Path(study_folder)])
         result = score_study(study, _cascade(), options=ScoreOptions()).result
-    _write_json(result_to_json(result), folder / RESULT_FILE)
-    _write_json(asdict(_against_labels(patient, name)), folder / LABELS_FILE)
+    write_json(result_to_json(result), folder, name=RESULT_FILE)
+    write_json(asdict(_against_labels(patient, name)), folder, name=LABELS_FILE)
 
 
 def _against_labels(patient: SimulatedPatient, name: str) -> CaseRow:
     case = Case(id=name, source="simulated by CalcMap", licence="Apache-2.0", site=patient.facts.site, group=name)
     return evaluate_volume(patient.volume, patient.labels, case, _cascade())
-
-
-def _write_json(content: object, path: Path) -> None:
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
