@@ -26,7 +26,14 @@
     ├── ModelError                     weights missing, altered or not understood
     ├── ConfigError                    settings: every complaint listed at once
     ├── OutputError                    a result cannot be written as asked
-    └── JobError                       a queued or resumed job cannot go on
+    ├── JobError                       a queued or resumed job cannot go on
+    ├── StoreError                     the store cannot be reached, written or trusted
+    │   ├── NotInStoreError            what was asked for is not there
+    │   └── TamperedError              the store's own checks do not hold
+    └── ReviewError                    what a reader asks for cannot be done
+        ├── EditRefusedError           the edit makes no sense on this scan
+        ├── ReviewConflictError        somebody else saved first
+        └── ReviewSignedError          a signed review does not change
 
 Each class has a ``code``: a stable snake_case word for tables and machines. Messages name the value found and the value
 expected; they never hold a patient's name or identifier.
@@ -197,3 +204,60 @@ class JobError(CalcMapError):
     """A queued or resumed job cannot go on."""
 
     code = "job_error"
+
+
+class StoreError(CalcMapError):
+    """The store cannot be reached, written or trusted."""
+
+    code = "store_error"
+
+
+class NotInStoreError(StoreError):
+    """A study, result, review or content that was asked for is not in the store."""
+
+    code = "not_in_store"
+
+
+class TamperedError(StoreError):
+    """The audit trail's chain, or something that it vouches for, does not hold."""
+
+    code = "tampered"
+
+
+class ReviewError(CalcMapError):
+    """A reader's request cannot be done as asked."""
+
+    code = "review_error"
+
+
+class EditRefusedError(ReviewError):
+    """An edit makes no sense on this scan: no lesion there, not calcium, beyond the limits."""
+
+    code = "edit_refused"
+
+
+class ReviewConflictError(ReviewError):
+    """Somebody else saved first; nothing was written.
+
+    Parameters
+    ----------
+    message : str
+        What was asked for and what stands.
+    revision : int
+        The review's revision now.
+    since : tuple of object
+        What was saved since the revision that the reader saw, oldest first.
+    """
+
+    code = "review_conflict"
+
+    def __init__(self, message: str, *, revision: int, since: tuple[object, ...]) -> None:
+        super().__init__(message)
+        self.revision = revision
+        self.since = since
+
+
+class ReviewSignedError(ReviewError):
+    """A signed review does not change; an amendment does."""
+
+    code = "review_signed"

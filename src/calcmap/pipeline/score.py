@@ -161,7 +161,7 @@ def find_confidence(cascade: Cascade, segmentation: Segmentation, scoring: Scori
     return cascade.confidence.judge(scoring.coronary.agatston, segmentation.evidence)
 
 
-def _count_vessels(scoring: Scoring) -> int | None:
+def count_vessels(scoring: Scoring) -> int | None:
     """Return the number of vessels with calcium; ``None`` where vessels are not known."""
     return sum(score.agatston > 0 for score in scoring.vessels.values()) if scoring.vessels else None
 
@@ -277,7 +277,7 @@ class _Notes:
             reason_code=None,
             coronary=scoring.coronary,
             noncoronary=scoring.noncoronary,
-            category=paper_category(agatston, n_vessels=_count_vessels(scoring)),
+            category=paper_category(agatston, n_vessels=count_vessels(scoring)),
             vessels=scoring.vessels,
             lesions=scoring.lesions,
             heart=self._heart(),

@@ -289,8 +289,7 @@ def find_ranked_lesions(
     Returns
     -------
     FoundLesions
-        Of equal scores the lesion that `find_lesions` meets first counts first, of equal ones of different parts the
-        one of the lower part.
+        Of equal scores the lesion whose first voxel comes first counts first, whatever its part.
     """
     if parts_zyx is None:
         found = find_lesions(volume, labels_zyx, label=label, rule=rule)
@@ -302,8 +301,11 @@ def find_ranked_lesions(
                 for part in np.unique(parts_zyx[is_label_zyx])
             ]
         )
+    _, first = np.unique(found.lesion_voxel, return_index=True)
+    first_voxel_lesion = np.ravel_multi_index(tuple(found.index_zyx_voxel[:, first]), volume.grid.shape_zyx)
+    order = np.lexsort((first_voxel_lesion, -_agatston_lesions(found, rule, volume.grid)))
     rank_lesion = np.empty(found.n_lesions, dtype=np.intp)
-    rank_lesion[np.argsort(-_agatston_lesions(found, rule, volume.grid), kind="stable")] = np.arange(found.n_lesions)
+    rank_lesion[order] = np.arange(found.n_lesions)
     return replace(found, lesion_spot=rank_lesion[found.lesion_spot])
 
 

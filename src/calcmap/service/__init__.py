@@ -1,0 +1,1 @@
+"""The node's memory and the physician's review: store, edits, audit; knows no HTML."""
