@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.evaluation import readings
-from calcmap.evaluation.readings import CategoryScheme, ReadingKind, check_ids, is_missing, read_reading
+from calcmap.evaluation.readings import CategoryScheme, ReadingKind, read_reading
 from calcmap.scoring import categories
 
 SCHEME = CategoryScheme()
@@ -65,22 +64,6 @@ def test_small_scores_are_scores_where_the_kind_is_named() -> None:
 def test_a_bad_cell_is_named_with_its_row(cells: list[object], kind: ReadingKind, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_reading(cells, name="a", scheme=SCHEME, kind=kind)
-
-
-def test_missing_cells_are_none_nan_and_blank() -> None:
-    assert is_missing([None, math.nan, " ", 0, "0"]).tolist() == [True, True, True, False, False]
-
-
-def test_a_repeated_patient_is_named_by_rows_and_not_by_name() -> None:
-    with pytest.raises(InputError, match="1 identifiers stand in more than one row; row 1 and row 3") as refused:
-        check_ids(["Ann", "Bob", "Ann"], name="id")
-    assert "Ann" not in str(refused.value)
-
-
-def test_a_patient_without_identifier_is_refused() -> None:
-    with pytest.raises(InputError, match="row 2 first"):
-        check_ids([1, None], name="id")
-    check_ids(np.array([1, 2]).tolist(), name="id")
 
 
 @pytest.mark.parametrize(

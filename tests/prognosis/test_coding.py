@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from calcmap.core.errors import InputError
-from calcmap.prognosis.coding import check_ids, code_table, covariate_values, reading_codes
+from calcmap.prognosis.coding import code_table, covariate_values, reading_codes
 from calcmap.prognosis.config import CategoryVariable, Covariate, CovariateKind
 from prognosis.made_outcome import made_cells, made_settings
 
@@ -76,12 +76,6 @@ def test_a_wrong_cell_is_one_line_with_column_and_row(column: str, cell: Any, me
     cells[column][7] = cell
     with pytest.raises(InputError, match=message):
         code_table(cells, made_settings())
-
-
-def test_identifiers_are_never_repeated_in_a_message() -> None:
-    with pytest.raises(InputError) as raised:
-        check_ids(["Doe^Jane", "Doe^Jane"], name="id")
-    assert "Doe" not in str(raised.value)
 
 
 def test_columns_must_be_there_and_of_one_length() -> None:

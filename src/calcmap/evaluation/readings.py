@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.volume import Float64Array
+from calcmap.statistics.cells import Cells, are_missing, levels_of, number_of, numbers_of, row_name
 
 Categories = NDArray[np.int64]
 
@@ -54,11 +54,7 @@ class CategoryScheme:
 
     def of_scores(self, scores: ArrayLike) -> Categories:
         """Return the category of each score, not rounded first: with the paper's cuts 0.9 is 0, 100.4 is 2."""
-        values = np.asarray(scores, dtype=np.float64)
-        found = (values >= self.cuts[0]).astype(np.int64)
-        for cut in self.cuts[1:]:
-            found += values > cut
-        return found
+        return levels_of(scores, self.cuts)
 
 
 @dataclass(frozen=True)
@@ -75,13 +71,8 @@ class Reading:
     """``None`` where the column held categories."""
 
 
-def is_missing(cells: Sequence[object]) -> NDArray[np.bool_]:
-    """Return which cells hold no value: ``None``, NaN or blank text."""
-    return np.array([_is_missing(cell) for cell in cells], dtype=np.bool_)
-
-
 def read_reading(
-    cells: Sequence[object],
+    cells: Cells,
     *,
     name: str,
     scheme: CategoryScheme,
@@ -119,80 +110,28 @@ def read_reading(
     Scores that are all whole and below the number of categories look like category numbers and are taken for them:
     name the kind for such a column.
     """
-    missing = np.flatnonzero(is_missing(cells))
+    missing = np.flatnonzero(are_missing(cells))
     if missing.size:
-        raise InputError(
-            f"column {name!r}: {missing.size} of {len(cells)} values are missing, {_row(missing[0])} first"
-        )
+        first = row_name(missing[0])
+        raise InputError(f"column {name!r}: {missing.size} of {len(cells)} values are missing, {first} first")
     words = names or scheme.names
     if kind is not ReadingKind.SCORE and _are_names(cells, words):
         numbers = {word: number for number, word in enumerate(words)}
         found = np.array([numbers[str(cell).strip()] for cell in cells], dtype=np.int64)
         return Reading(name, ReadingKind.CATEGORY, found, None)
-    values = _numbers(cells, name=name, words=words, kind=kind)
+    expected = "a score of 0 or more" if kind is not ReadingKind.CATEGORY else f"a category: {', '.join(words)}"
+    values = numbers_of(cells, name=name, expected=expected, least=0.0)
     are_numbers_of_categories = bool(np.all((values == np.round(values)) & (values < len(scheme.names))))
     if kind is ReadingKind.CATEGORY and not are_numbers_of_categories:
         odd = int(np.flatnonzero((values != np.round(values)) | (values >= len(scheme.names)))[0])
         raise InputError(
-            f"column {name!r} holds {values[odd]:g} ({_row(odd)}), expected a category 0 to {len(scheme.names) - 1}"
+            f"column {name!r} holds {values[odd]:g} ({row_name(odd)}), expected a category 0 to {len(scheme.names) - 1}"
         )
     if kind is ReadingKind.CATEGORY or (kind is ReadingKind.AUTO and are_numbers_of_categories):
         return Reading(name, ReadingKind.CATEGORY, values.astype(np.int64), None)
     return Reading(name, ReadingKind.SCORE, scheme.of_scores(values), values)
 
 
-def check_ids(ids: Sequence[object], *, name: str) -> None:
-    """Raise `InputError` where an identifier is missing or stands in two rows; the message gives rows, never the id.
-
-    A patient who counts twice would make every interval too narrow.
-    """
-    missing = np.flatnonzero(is_missing(ids))
-    if missing.size:
-        raise InputError(f"column {name!r}: {missing.size} identifiers are missing, {_row(missing[0])} first")
-    seen: dict[str, int] = {}
-    n_repeated, first = 0, ""
-    for row, value in enumerate(ids):
-        key = str(value)
-        if key in seen:
-            n_repeated += 1
-            first = first or f"{_row(seen[key])} and {_row(row)} are the first"
-        else:
-            seen[key] = row
-    if n_repeated:
-        raise InputError(f"column {name!r}: {n_repeated} identifiers stand in more than one row; {first}")
-
-
-def _is_missing(cell: object) -> bool:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return True
-    return isinstance(cell, str) and not cell.strip()
-
-
-def _are_names(cells: Sequence[object], words: tuple[str, ...]) -> bool:
+def _are_names(cells: Cells, words: tuple[str, ...]) -> bool:
     texts = [str(cell).strip() for cell in cells]
-    return set(texts) <= set(words) and not all(_number(text) is not None for text in texts)
-
-
-def _numbers(cells: Sequence[object], *, name: str, words: tuple[str, ...], kind: ReadingKind) -> Float64Array:
-    values = np.empty(len(cells), dtype=np.float64)
-    expected = "a score of 0 or more" if kind is not ReadingKind.CATEGORY else f"a category: {', '.join(words)}"
-    for row, cell in enumerate(cells):
-        number = _number(cell)
-        if number is None or not math.isfinite(number) or number < 0:
-            raise InputError(f"column {name!r} holds {str(cell)[:40]!r} ({_row(row)}), expected {expected}")
-        values[row] = number
-    return values
-
-
-def _number(cell: object) -> float | None:
-    if isinstance(cell, bool | np.bool_):
-        return None
-    try:
-        return float(cell)  # type: ignore[arg-type]  # whatever a table holds; what is no number says so
-    except (TypeError, ValueError):
-        return None
-
-
-def _row(index: int | np.intp) -> str:
-    """Return the number of a row as people count them, the header not among them."""
-    return f"row {int(index) + 1}"
+    return set(texts) <= set(words) and not all(number_of(text) is not None for text in texts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import combinations
@@ -25,9 +25,10 @@ from calcmap.evaluation.correlation import spearman
 from calcmap.evaluation.detection import Detection, Shifts, detections, shifts, sign_test
 from calcmap.evaluation.icc import Icc, intraclass_correlations
 from calcmap.evaluation.kappa_comparison import KappaDifference, KappaEquality, kappa_difference, kappas_equal
-from calcmap.evaluation.readings import CategoryScheme, Reading, ReadingKind, check_ids, is_missing, read_reading
+from calcmap.evaluation.readings import CategoryScheme, Reading, ReadingKind, read_reading
 from calcmap.evaluation.resampling import Draws, ResampledPatients, n_samples, resample_patients
 from calcmap.statistics.bootstrap import Bootstrap, DrawnInterval, IntervalMethod
+from calcmap.statistics.cells import Cells, are_missing, check_ids
 from calcmap.statistics.estimates import CONFIDENCE, Estimate
 
 REFERENCE, TEST, VISUAL = "reference", "test", "visual"
@@ -211,11 +212,11 @@ class AgreementReport:
 
 
 def read_columns(
-    cells: Mapping[str, Sequence[object]],
+    cells: Mapping[str, Cells],
     *,
     columns: Mapping[str, str],
     settings: AgreementSettings,
-    ids: Sequence[object] | None = None,
+    ids: Cells | None = None,
 ) -> Readings:
     """Return the readings in the columns of a table, checked.
 
@@ -245,7 +246,7 @@ def read_columns(
     n_rows = len(cells[REFERENCE])
     is_whole = np.ones(n_rows, dtype=np.bool_)
     if settings.missing is Missing.DROP:
-        is_whole = ~np.logical_or.reduce([is_missing(column) for column in cells.values()])
+        is_whole = ~np.logical_or.reduce([are_missing(column) for column in cells.values()])
     kept = np.flatnonzero(is_whole).tolist()
     if len(kept) < 2:
         raise InputError(f"agreement needs at least 2 patients with every reading, got {len(kept)} of {n_rows} rows")

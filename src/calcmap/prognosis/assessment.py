@@ -15,7 +15,7 @@ import numpy as np
 from calcmap.core.errors import InputError, NotEstimableError
 from calcmap.core.volume import Float64Array
 from calcmap.prognosis.bootstrap import BootstrapInterval, Resampling
-from calcmap.prognosis.coding import Cells, CodedTable, Codes, code_table
+from calcmap.prognosis.coding import CodedTable, Codes, code_table
 from calcmap.prognosis.config import Analysis, Covariate, CovariateKind, PrognosisSettings, Sensitivity
 from calcmap.prognosis.cox import ChiSquare
 from calcmap.prognosis.curves import (
@@ -61,6 +61,7 @@ from calcmap.prognosis.study import (
     Reclassifications,
 )
 from calcmap.prognosis.table_one import TableOne, Variable, VariableKind, table_one
+from calcmap.statistics.cells import Cells
 from calcmap.statistics.estimates import Estimate
 
 RATE_PER = 100.0

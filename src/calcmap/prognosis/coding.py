@@ -7,7 +7,7 @@ name; what is wrong is refused with one line that names the column, the cell and
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,16 +23,12 @@ from calcmap.prognosis.config import (
     Filter,
     PrognosisSettings,
 )
+from calcmap.statistics.cells import Cells, check_ids, complaint, levels_of, numbers_of, words_of
 
 Codes = NDArray[np.int64]
-Cells = Sequence[object]
-"""Of one column; ``None``, NaN and blank text are missing."""
 
 YES_WORDS, NO_WORDS = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 """What a yes/no cell may hold where the settings name no word, in any case."""
-
-SHOWN = 40
-"""Letters of a cell that a message repeats, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,29 +98,9 @@ def code_table(cells: Mapping[str, Cells], settings: PrognosisSettings) -> Coded
         scores={each.name: _scores(cells[each.column], each) for each in settings.categories if each.cuts},
         covariates={each.column: covariate_values(cells[each.column], each) for each in settings.covariates},
         keeps={each.name: _keeps(cells, each.keep) for each in settings.sensitivities},
-        stratum=None if settings.strata is None else _words(cells[settings.strata]),
-        cluster=None if settings.cluster is None else _words(cells[settings.cluster]),
+        stratum=None if settings.strata is None else words_of(cells[settings.strata]),
+        cluster=None if settings.cluster is None else words_of(cells[settings.cluster]),
     )
-
-
-def check_ids(cells: Cells, *, name: str) -> None:
-    """Raise `InputError` where an identifier is missing or comes twice; the message gives rows, never the identifier.
-
-    A patient who counts twice would make every interval too narrow.
-    """
-    rows: dict[str, list[int]] = {}
-    for row, cell in enumerate(cells):
-        rows.setdefault(_word(cell), []).append(row)
-    missing = rows.pop("", [])
-    if missing:
-        raise InputError(f"column {name!r}: {len(missing)} identifiers are missing, {_row(missing[0])} first")
-    twice = [held for held in rows.values() if len(held) > 1]
-    if twice:
-        first, second = twice[0][:2]
-        raise InputError(
-            f"column {name!r}: {len(twice)} identifiers stand in more than one row; {_row(first)} and {_row(second)} "
-            "are the first; expected one row a patient"
-        )
 
 
 def reading_codes(cells: Cells, reading: CategoryVariable) -> Codes:
@@ -149,10 +125,7 @@ def reading_codes(cells: Cells, reading: CategoryVariable) -> Codes:
     """
     if reading.cuts:
         scores = _scores(cells, reading)
-        codes = (scores >= reading.cuts[0]).astype(np.int64)
-        for cut in reading.cuts[1:]:
-            codes += scores > cut
-        return np.where(np.isnan(scores), -1, codes)
+        return np.where(np.isnan(scores), -1, levels_of(scores, reading.cuts))
     return _level_codes(cells, reading.levels, name=reading.column, may_be_numbers=True)
 
 
@@ -181,24 +154,24 @@ def covariate_values(cells: Cells, covariate: Covariate) -> Float64Array:
         codes = _level_codes(cells, covariate.levels, name=name, may_be_numbers=False)
         return np.where(codes < 0, np.nan, codes.astype(np.float64))
     if covariate.kind is CovariateKind.NUMBER:
-        return _numbers(cells, name=name, expected="a number")
+        return numbers_of(cells, name=name, expected="a number")
     if covariate.yes is None:
         return _flags(cells, yes=(), name=name)
-    others = sorted(set(_words(cells).tolist()) - {"", covariate.yes})
+    others = sorted(set(words_of(cells).tolist()) - {"", covariate.yes})
     if len(others) > 1:
         raise InputError(f"column {name!r} holds {', '.join(others[:4])} beside {covariate.yes!r}, expected one word")
     return _flags(cells, yes=(covariate.yes,), name=name)
 
 
 def _endpoint(cells: Mapping[str, Cells], endpoint: Endpoint) -> CodedEndpoint:
-    time = _numbers(cells[endpoint.time], name=endpoint.time, expected="a time of 0 or more", least=0.0)
+    time = numbers_of(cells[endpoint.time], name=endpoint.time, expected="a time of 0 or more", least=0.0)
     event = _flags(cells[endpoint.event], yes=endpoint.yes, name=endpoint.event)
     other = endpoint.competing
     return CodedEndpoint(time, event, None if other is None else _flags(cells[other], yes=(), name=other))
 
 
 def _scores(cells: Cells, reading: CategoryVariable) -> Float64Array:
-    return _numbers(cells, name=reading.column, expected="a score of 0 or more", least=0.0)
+    return numbers_of(cells, name=reading.column, expected="a score of 0 or more", least=0.0)
 
 
 def _keeps(cells: Mapping[str, Cells], filters: tuple[Filter, ...]) -> dict[str, BoolArray]:
@@ -210,14 +183,14 @@ def _keeps(cells: Mapping[str, Cells], filters: tuple[Filter, ...]) -> dict[str,
 
 
 def _passes(cells: Cells, wanted: Filter) -> BoolArray:
-    words = _words(cells)
+    words = words_of(cells)
     passes = words != ""
     if wanted.one_of:
         passes &= np.isin(words, wanted.one_of)
     if wanted.none_of:
         passes &= ~np.isin(words, wanted.none_of)
     if wanted.at_least is not None or wanted.at_most is not None:
-        numbers = _numbers(cells, name=wanted.column, expected="a number")
+        numbers = numbers_of(cells, name=wanted.column, expected="a number")
         with np.errstate(invalid="ignore"):
             passes &= numbers >= (-math.inf if wanted.at_least is None else wanted.at_least)
             passes &= numbers <= (math.inf if wanted.at_most is None else wanted.at_most)
@@ -225,7 +198,7 @@ def _passes(cells: Cells, wanted: Filter) -> BoolArray:
 
 
 def _level_codes(cells: Cells, levels: tuple[str, ...], *, name: str, may_be_numbers: bool) -> Codes:
-    words = _words(cells)
+    words = words_of(cells)
     number = {level: k for k, level in enumerate(levels)}
     by_number = {str(k): k for k in range(len(levels))}
     held = set(words.tolist()) - {""}
@@ -235,62 +208,16 @@ def _level_codes(cells: Cells, levels: tuple[str, ...], *, name: str, may_be_num
     strange = np.flatnonzero((codes < 0) & (words != ""))
     if strange.size:
         expected = f"one of {', '.join(levels)}" + (f" or 0 to {len(levels) - 1}" if may_be_numbers else "")
-        raise InputError(_complaint(cells, int(strange[0]), name=name, expected=expected))
+        raise InputError(complaint(cells, int(strange[0]), name=name, expected=expected))
     return codes
 
 
 def _flags(cells: Cells, *, yes: tuple[str, ...], name: str) -> Float64Array:
-    words = _words(cells)
+    words = words_of(cells)
     if yes:
         return np.where(words == "", np.nan, np.isin(words, yes).astype(np.float64))
     plain = [word.casefold() for word in words.tolist()]
     strange = [row for row, word in enumerate(plain) if word and word not in YES_WORDS | NO_WORDS]
     if strange:
-        raise InputError(_complaint(cells, strange[0], name=name, expected="0 or 1, true or false, yes or no"))
+        raise InputError(complaint(cells, strange[0], name=name, expected="0 or 1, true or false, yes or no"))
     return np.array([math.nan if not word else float(word in YES_WORDS) for word in plain])
-
-
-def _numbers(cells: Cells, *, name: str, expected: str, least: float = -math.inf) -> Float64Array:
-    values = np.full(len(cells), np.nan)
-    for row, cell in enumerate(cells):
-        if not _word(cell):
-            continue
-        number = _number(cell)
-        if number is None or not math.isfinite(number) or number < least:
-            raise InputError(_complaint(cells, row, name=name, expected=expected))
-        values[row] = number
-    return values
-
-
-def _number(cell: object) -> float | None:
-    if isinstance(cell, bool | np.bool_):
-        return None
-    try:
-        return float(cell)  # type: ignore[arg-type]  # whatever a table holds; what is no number says so
-    except (TypeError, ValueError):
-        return None
-
-
-def _words(cells: Cells) -> NDArray[np.str_]:
-    return np.array([_word(cell) for cell in cells], dtype=np.str_)
-
-
-def _word(cell: object) -> str:
-    """Return a cell as a word, empty where it is missing; a whole number has no decimal point.
-
-    A column of whole numbers with one missing cell is read as decimal numbers: its 1.0 is the word 1.
-    """
-    if cell is None or (isinstance(cell, float | np.floating) and math.isnan(cell)):
-        return ""
-    if isinstance(cell, float | np.floating) and float(cell).is_integer():
-        return str(int(cell))
-    return str(cell).strip()
-
-
-def _complaint(cells: Cells, row: int, *, name: str, expected: str) -> str:
-    return f"column {name!r} holds {str(cells[row])[:SHOWN]!r} ({_row(row)}), expected {expected}"
-
-
-def _row(index: int) -> str:
-    """Return the number of a row as people count them, the header not among them."""
-    return f"row {index + 1}"

@@ -27,6 +27,7 @@ from calcmap.prognosis.config import (
 from calcmap.prognosis.followup import FollowUp, follow_up
 from calcmap.prognosis.missing import ColumnKind, cumulative_hazard, impute
 from calcmap.prognosis.study import MAIN, LeftOut, PatientFlow
+from calcmap.statistics.cells import row_name
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,8 @@ def _flow(
     for reason, lacks in _missing(coded, settings, endpoint):
         leaving = kept & lacks
         if leaving.any() and settings.missing is MissingRule.ERROR:
-            first = int(np.flatnonzero(leaving)[0]) + 1
-            raise InputError(f"{reason} in {int(leaving.sum())} of {coded.n} rows, row {first} first")
+            first = row_name(np.flatnonzero(leaving)[0])
+            raise InputError(f"{reason} in {int(leaving.sum())} of {coded.n} rows, {first} first")
         kept &= ~lacks
         left_out.append(LeftOut(reason, int(leaving.sum())))
     return kept, tuple(each for each in left_out if each.n)

@@ -1,1 +1,1 @@
-"""What agreement and prognosis share: estimates with intervals, and the bootstrap; no domain words."""
+"""What agreement and prognosis share: cells of tables, estimates with intervals, and the bootstrap; no domain words."""
