@@ -11,7 +11,7 @@ from PIL import Image
 
 from calcmap.evaluation.study import AgreementReport, AgreementSettings, Missing, assess_agreement, read_columns
 from calcmap.report.agreement_folder import write_agreement
-from calcmap.report.agreement_page import agreement_page, write_agreement_page
+from calcmap.report.agreement_page import agreement_page
 from calcmap.report.agreement_tables import agreement_tables
 from calcmap.report.page import Page, Paragraph, Picture, render_page
 from calcmap.report.tables import TextTable
@@ -109,11 +109,6 @@ def test_a_kappa_whose_draws_are_mostly_undefined_has_no_bootstrap_interval() ->
     )
 
 
-def test_a_page_without_pictures_at_hand_draws_them(report: AgreementReport, tmp_path: Path) -> None:
-    path = write_agreement_page(report, tmp_path)
-    assert path.read_text(encoding="utf-8").count("data:image/png;base64,") == len(NAMES) + len(SCORES)
-
-
 def test_the_folder_holds_the_page(tmp_path: Path) -> None:
     settings = replace(SETTINGS, is_simulated=False)
     cells: dict[str, list[object]] = {"reference": [0, 1, 2, 3, 3], "test": [0, 1, 1, 3, 2]}
@@ -121,4 +116,5 @@ def test_the_folder_holds_the_page(tmp_path: Path) -> None:
     write_agreement(assess_agreement(readings, settings=settings), tmp_path, table_sha256="f" * 64)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "f" * 64 in html
+    assert html.count("data:image/png;base64,") == 1
     assert "Limits of agreement" not in html

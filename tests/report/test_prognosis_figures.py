@@ -8,8 +8,8 @@ from matplotlib.text import Text
 
 from calcmap.prognosis.config import Analysis
 from calcmap.prognosis.study import PrognosisStudy
-from calcmap.report.figures import FONT_POINTS
-from calcmap.report.prognosis_figures import DASHES, INKS, MARKERS, file_name, prognosis_figures, write_figures
+from calcmap.report.figures import FONT_POINTS, write_figures
+from calcmap.report.prognosis_figures import DASHES, INKS, MARKERS, file_name, prognosis_figures
 from report.prognosis_studies import made_study
 
 READABLE_CONTRAST = 3.0
@@ -76,7 +76,9 @@ def test_a_hazard_axis_is_logarithmic_and_holds_one(study: PrognosisStudy) -> No
 
 def test_files_are_pdf_and_png_and_names_are_safe(tmp_path: Path) -> None:
     study = made_study(sensitivities=(), analyses=(Analysis.CURVES,))
-    paths = write_figures(study, tmp_path)
+    pictures = write_figures(prognosis_figures(study), tmp_path / "figures")
+    paths = sorted((tmp_path / "figures").iterdir())
     assert [path.suffix for path in paths] == [".pdf", ".png"] * 2
-    assert all(path.stat().st_size > 1000 and path.parent == tmp_path / "figures" for path in paths)
+    assert all(path.stat().st_size > 1000 for path in paths)
+    assert pictures == {path.stem: path.read_bytes() for path in paths if path.suffix == ".png"}
     assert [file_name(name) for name in ("../a b", "dl", "")] == ["a_b", "dl", "unnamed"]

@@ -100,6 +100,8 @@ def test_the_folder_holds_json_tables_figures_and_page(study: PrognosisStudy, tm
         "figures",
         "report.html",
     }
+    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == len(list((tmp_path / "out" / "figures").glob("*.png"))) > 0
     with (tmp_path / "out" / "tables" / "reclassification.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows[1][:2] == ["DL", "continuous NRI, Kaplan-Meier"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ from calcmap.prognosis.study import (
     Reclassifications,
 )
 from calcmap.report.page import Paragraph, render_page
-from calcmap.report.prognosis_page import prognosis_page, write_page
+from calcmap.report.prognosis_page import prognosis_page
 from calcmap.report.prognosis_tables import prognosis_tables
 from report.prognosis_studies import made_study
 
@@ -120,12 +119,6 @@ def test_the_methods_name_strata_and_clusters(study: PrognosisStudy) -> None:
     assert "Each value of scanner has a baseline hazard of its own." in html
     assert "clusters by hospital" in html
     assert "Tied events" not in html
-
-
-def test_a_page_without_pictures_at_hand_draws_what_there_is(study: PrognosisStudy, tmp_path: Path) -> None:
-    bare = [replace(each, **NOTHING) for each in study.analyses]  # type: ignore[arg-type]
-    path = write_page(replace(study, main=bare[0], sensitivities=()), tmp_path)
-    assert "data:image" not in path.read_text(encoding="utf-8")
 
 
 def told(study: PrognosisStudy, heading: str) -> str:

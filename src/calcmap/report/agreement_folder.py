@@ -9,15 +9,14 @@ from calcmap.evaluation.study import AgreementReport
 from calcmap.io.text_files import write_json
 from calcmap.report.agreement_figures import agreement_figures
 from calcmap.report.agreement_json import agreement_to_json
-from calcmap.report.agreement_page import write_agreement_page
+from calcmap.report.agreement_page import agreement_page
 from calcmap.report.agreement_tables import agreement_tables
 from calcmap.report.checklists import OF_AGREEMENT, agreement_facts, write_checklists
-from calcmap.report.figures import save_figure
-from calcmap.report.tables import write_tables
+from calcmap.report.figures import FIGURES_FOLDER, write_figures
+from calcmap.report.page import REPORT_FILE, save_page
+from calcmap.report.tables import TABLES_FOLDER, write_tables
 
 AGREEMENT_FILE = "agreement.json"
-TABLES_FOLDER = "tables"
-FIGURES_FOLDER = "figures"
 
 
 def write_agreement(
@@ -50,9 +49,6 @@ def write_agreement(
     write_json(whole, out, name=AGREEMENT_FILE)
     write_tables(agreement_tables(report), out / TABLES_FOLDER)
     write_checklists(agreement_facts(report, table_sha256=table_sha256), out, names=checklists)
-    pictures = {}
-    for name, figure in agreement_figures(report).items():
-        _, png = save_figure(figure, out / FIGURES_FOLDER, name=name)
-        pictures[name] = png.read_bytes()
-    write_agreement_page(report, out, table_sha256=table_sha256, pictures=pictures)
+    pictures = write_figures(agreement_figures(report), out / FIGURES_FOLDER)
+    save_page(agreement_page(report, pictures=pictures, table_sha256=table_sha256), out / REPORT_FILE)
     return whole

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from calcmap import __version__
-from calcmap.core.config import config_sha256
 from calcmap.evaluation.agreement import Weighting
 from calcmap.evaluation.bland_altman import Line, VaryingLimits
 from calcmap.evaluation.detection import Detection
 from calcmap.evaluation.study import REFERENCE, TEST, VISUAL, AgreementReport, PairAgreement, ScoreAgreement, ThreeWay
-from calcmap.report.agreement_figures import agreement_figures
 from calcmap.report.agreement_tables import agreement_tables
-from calcmap.report.figures import png_bytes
-from calcmap.report.page import Block, Page, Paragraph, Picture, Section, save_page
+from calcmap.report.page import Block, Page, Paragraph, Picture, Section
+from calcmap.report.provenance import MADE_BY, provenance_blocks
 from calcmap.report.sentences import (
+    capital,
     counted,
     is_small,
     listed,
     shown,
-    software_sentence,
     worded,
     worded_p,
     worded_percent,
@@ -29,44 +25,24 @@ from calcmap.report.tables import TextTable
 from calcmap.statistics.bootstrap import DrawnInterval
 from calcmap.statistics.estimates import Estimate
 
-REPORT_FILE = "report.html"
-PACKAGES = ("numpy", "scipy", "pandas", "matplotlib")
-"""Whose versions can change a number or a figure."""
 
-
-def write_agreement_page(
-    report: AgreementReport, folder: Path, *, table_sha256: str = "", pictures: Mapping[str, bytes] | None = None
-) -> Path:
-    """Write ``report.html``, one file with everything in it, and return its path.
+def agreement_page(report: AgreementReport, *, pictures: Mapping[str, bytes], table_sha256: str = "") -> Page:
+    """Return the report's page.
 
     Parameters
     ----------
     report : AgreementReport
         What `assess_agreement` found.
-    folder : Path
-        Folder to write into; made when absent.
+    pictures : mapping of str to bytes
+        PNG of each of `agreement_figures`, by name.
     table_sha256 : str
         Hash of the table that was read; left out when empty.
-    pictures : mapping of str to bytes, optional
-        PNG of each of `agreement_figures`, by name; drawn if not given.
 
     Returns
     -------
-    Path
-        Of the page.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
+    Page
+        Sentences, tables and pictures in the order in which they are read.
     """
-    if pictures is None:
-        pictures = {name: png_bytes(figure) for name, figure in agreement_figures(report).items()}
-    return save_page(agreement_page(report, pictures=pictures, table_sha256=table_sha256), folder / REPORT_FILE)
-
-
-def agreement_page(report: AgreementReport, *, pictures: Mapping[str, bytes], table_sha256: str = "") -> Page:
-    """Return the report's page from its numbers and the PNG of each of its figures; see `write_agreement_page`."""
     tables = {table.name: table for table in agreement_tables(report)}
     shown_pictures = {name: _picture(report, name, png) for name, png in pictures.items()}
     sections = [
@@ -88,9 +64,9 @@ def agreement_page(report: AgreementReport, *, pictures: Mapping[str, bytes], ta
     ]
     return Page(
         title="Agreement of calcium readings",
-        lead=f"{_capital(_who(report, TEST))} against {_who(report, REFERENCE)}; {_people(report, report.readings.n)}.",
+        lead=f"{capital(_who(report, TEST))} against {_who(report, REFERENCE)}; {_people(report, report.readings.n)}.",
         sections=tuple(sections),
-        made_by=f"Made by CalcMap {__version__}; research use only",
+        made_by=MADE_BY,
         is_simulated=report.settings.is_simulated,
     )
 
@@ -357,18 +333,8 @@ def _methods(report: AgreementReport) -> Paragraph:
 
 
 def _provenance(report: AgreementReport, *, table_sha256: str) -> tuple[Block, ...]:
-    rows = [("settings, SHA-256", config_sha256(report.settings))]
-    if table_sha256:
-        rows.append(("table, SHA-256", table_sha256))
-    return (
-        Paragraph(tuple(f"{_capital(note)}." for note in report.notes)),
-        Paragraph((software_sentence(("calcmap", *PACKAGES)),)),
-        TextTable("provenance", "What the numbers were made from", ("what", "value"), tuple(rows)),
-    )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    notes = Paragraph(tuple(f"{capital(note)}." for note in report.notes))
+    return (notes, *provenance_blocks(report.settings, table_sha256=table_sha256))
 
 
 def _drawn(interval: DrawnInterval) -> str:

@@ -24,11 +24,11 @@ from calcmap.io.text_files import write_texts
 from calcmap.prognosis.config import Analysis, MissingRule
 from calcmap.prognosis.study import PrognosisStudy
 from calcmap.report.numerals import between, percent
+from calcmap.report.provenance import PACKAGES
 from calcmap.report.sentences import counted, listed, software_sentence
 from calcmap.report.tables import TextTable, csv_text, markdown_text
 
 CHECKLISTS_FOLDER = "checklists"
-PACKAGES = ("calcmap", "numpy", "scipy", "pandas", "matplotlib")
 OF_AGREEMENT = ("prime", "claim")
 OF_PROGNOSIS = ("prime", "claim", "tripod_ai")
 """TRIPOD+AI is for studies of prediction, so a study of agreement has none."""

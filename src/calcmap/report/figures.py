@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Distinct to colour-blind readers (Okabe and Ito 2008)."""
 GREY = "#555555"
 FONT_POINTS = 8.0
+FIGURES_FOLDER = "figures"
+"""Of a study's folder."""
 
 
 def new_figure(*, width_inches: float = COLUMN_INCHES, height_inches: float = COLUMN_INCHES) -> Figure:
@@ -48,13 +50,6 @@ def mark_simulated(figure: Figure) -> None:
     figure.suptitle("Simulated patients", fontsize=FONT_POINTS, fontstyle="italic", x=0.99, ha="right")
 
 
-def png_bytes(figure: Figure) -> bytes:
-    """Return a figure as PNG; the same figure gives the same bytes."""
-    held = BytesIO()
-    figure.savefig(held, format="png", dpi=PNG_DPI, metadata={"Software": "CalcMap"})
-    return held.getvalue()
-
-
 def save_figure(figure: Figure, folder: Path, *, name: str) -> list[Path]:
     """Write a figure as ``NAME.pdf`` and ``NAME.png`` and return both paths; the folder is made.
 
@@ -69,7 +64,22 @@ def save_figure(figure: Figure, folder: Path, *, name: str) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(pdf, metadata={"CreationDate": None, "Creator": "CalcMap"})
-        png.write_bytes(png_bytes(figure))
+        figure.savefig(png, dpi=PNG_DPI, metadata={"Software": "CalcMap"})
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     return [pdf, png]
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
+    """Write figures by file name as PDF and PNG and return each PNG's bytes, for a page that shows them.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    pictures = {}
+    for name, figure in figures.items():
+        _, png = save_figure(figure, folder, name=name)
+        pictures[name] = png.read_bytes()
+    return pictures

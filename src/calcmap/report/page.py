@@ -19,6 +19,9 @@ from PIL import Image
 from calcmap.core.errors import OutputError
 from calcmap.report.tables import TextTable
 
+REPORT_FILE = "report.html"
+"""In the folder of a study."""
+
 CSS_PER_INCH = 96.0
 """Pixels of a style sheet in an inch, by definition."""
 PICTURE_DPI = 300.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from calcmap.prognosis.study import (
     PrognosisStudy,
     TermRatio,
 )
-from calcmap.report.figures import COLUMN_INCHES, FONT_POINTS, GREY, mark_simulated, new_figure, save_figure, style_axes
+from calcmap.report.figures import COLUMN_INCHES, FONT_POINTS, GREY, mark_simulated, new_figure, style_axes
 from calcmap.report.numerals import between
 from calcmap.report.sentences import worded_p
 from calcmap.statistics.estimates import Estimate
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIGURES_FOLDER = "figures"
 PAGE_INCHES = 7.2
 """Width of both columns of a journal page (about 183 mm)."""
 INKS = ("#2F94CC", "#C24E12", "#0A4F86", "#141414", "#7A6A00", "#8A2E6B")
@@ -67,32 +65,6 @@ class _Ratio:
     row: float
     ratio: Estimate
     is_reference: bool
-
-
-def write_figures(study: PrognosisStudy, folder: Path) -> tuple[Path, ...]:
-    """Write all figures of a study as PDF and PNG and return their paths.
-
-    Parameters
-    ----------
-    study : PrognosisStudy
-        What was found.
-    folder : Path
-        The study's folder; the files go into its ``figures``, which is made.
-
-    Returns
-    -------
-    tuple of Path
-        PDF and PNG of each figure, in the order of `prognosis_figures`.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be written.
-    """
-    paths: list[Path] = []
-    for name, figure in prognosis_figures(study).items():
-        paths += save_figure(figure, folder / FIGURES_FOLDER, name=name)
-    return tuple(paths)
 
 
 def prognosis_figures(study: PrognosisStudy) -> dict[str, Figure]:

@@ -8,14 +8,15 @@ from typing import Any
 from calcmap.io.text_files import write_json
 from calcmap.prognosis.study import PrognosisStudy
 from calcmap.report.checklists import OF_PROGNOSIS, prognosis_facts, write_checklists
-from calcmap.report.prognosis_figures import write_figures
+from calcmap.report.figures import FIGURES_FOLDER, write_figures
+from calcmap.report.page import REPORT_FILE, save_page
+from calcmap.report.prognosis_figures import prognosis_figures
 from calcmap.report.prognosis_json import prognosis_to_json
-from calcmap.report.prognosis_page import write_page
+from calcmap.report.prognosis_page import prognosis_page
 from calcmap.report.prognosis_tables import prognosis_tables
-from calcmap.report.tables import write_tables
+from calcmap.report.tables import TABLES_FOLDER, write_tables
 
 PROGNOSIS_FILE = "prognosis.json"
-TABLES_FOLDER = "tables"
 
 
 def write_prognosis(
@@ -48,6 +49,6 @@ def write_prognosis(
     write_json(whole, out, name=PROGNOSIS_FILE)
     write_tables(prognosis_tables(study), out / TABLES_FOLDER)
     write_checklists(prognosis_facts(study, table_sha256=table_sha256), out, names=checklists)
-    pictures = {path.stem: path.read_bytes() for path in write_figures(study, out) if path.suffix == ".png"}
-    write_page(study, out, table_sha256=table_sha256, pictures=pictures)
+    pictures = write_figures(prognosis_figures(study), out / FIGURES_FOLDER)
+    save_page(prognosis_page(study, pictures=pictures, table_sha256=table_sha256), out / REPORT_FILE)
     return whole

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from calcmap import __version__
-from calcmap.core.config import config_sha256
 from calcmap.prognosis.config import Analysis, MissingRule, PrognosisSettings
 from calcmap.prognosis.cox import ChiSquare
 from calcmap.prognosis.study import (
@@ -32,25 +29,21 @@ from calcmap.prognosis.study import (
     Reclassifications,
     TermRatio,
 )
-from calcmap.report.figures import png_bytes
-from calcmap.report.page import Block, Page, Paragraph, Picture, Section, save_page
-from calcmap.report.prognosis_figures import continuous_nri, file_name, prognosis_figures
+from calcmap.report.page import Block, Page, Paragraph, Picture, Section
+from calcmap.report.prognosis_figures import continuous_nri, file_name
 from calcmap.report.prognosis_tables import prognosis_tables
+from calcmap.report.provenance import MADE_BY, provenance_blocks
 from calcmap.report.sentences import (
+    capital,
     counted,
     is_small,
     listed,
     shown,
-    software_sentence,
     worded,
     worded_p,
     worded_percent,
 )
 from calcmap.report.tables import TextTable
-
-REPORT_FILE = "report.html"
-PACKAGES = ("numpy", "scipy", "pandas", "matplotlib")
-"""Whose versions can change a number or a figure."""
 
 CAPTIONS = {
     "survival": "Event-free patients by category (Kaplan-Meier) with pointwise intervals and numbers at risk",
@@ -64,39 +57,23 @@ CAPTIONS = {
 """What a figure shows, by the beginning of its name."""
 
 
-def write_page(
-    study: PrognosisStudy, folder: Path, *, table_sha256: str = "", pictures: Mapping[str, bytes] | None = None
-) -> Path:
-    """Write ``report.html``, one file with everything in it, and return its path.
+def prognosis_page(study: PrognosisStudy, *, pictures: Mapping[str, bytes], table_sha256: str = "") -> Page:
+    """Return the study's page.
 
     Parameters
     ----------
     study : PrognosisStudy
-        What was found.
-    folder : Path
-        Folder to write into; made when absent.
+        What `assess_prognosis` found.
+    pictures : mapping of str to bytes
+        PNG of each of `prognosis_figures`, by name.
     table_sha256 : str
         Hash of the table that was read; left out when empty.
-    pictures : mapping of str to bytes, optional
-        PNG of each of `prognosis_figures`, by name; drawn if not given.
 
     Returns
     -------
-    Path
-        Of the page.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
+    Page
+        Sentences, tables and pictures in the order in which they are read.
     """
-    if pictures is None:
-        pictures = {name: png_bytes(figure) for name, figure in prognosis_figures(study).items()}
-    return save_page(prognosis_page(study, pictures=pictures, table_sha256=table_sha256), folder / REPORT_FILE)
-
-
-def prognosis_page(study: PrognosisStudy, *, pictures: Mapping[str, bytes], table_sha256: str = "") -> Page:
-    """Return the study's page from its numbers and the PNG of each of its figures; see `write_page`."""
     tables = {table.name: table for table in prognosis_tables(study)}
     sections = list(_Chapter(study, study.main, tables, pictures).sections())
     for k, result in enumerate(study.sensitivities):
@@ -118,7 +95,7 @@ def prognosis_page(study: PrognosisStudy, *, pictures: Mapping[str, bytes], tabl
         title=study.settings.title,
         lead=f"{first.label or first.name} and {study.main.endpoint_label} in {people}.",
         sections=tuple(sections),
-        made_by=f"Made by CalcMap {__version__}; research use only",
+        made_by=MADE_BY,
         is_simulated=study.settings.is_simulated,
     )
 
@@ -484,15 +461,7 @@ _MISSING = {
 
 
 def _provenance(study: PrognosisStudy, *, table_sha256: str) -> Iterator[Block]:
-    notes = [f"{_capital(note)}." for result in study.analyses for note in result.warnings]
+    notes = [f"{capital(note)}." for result in study.analyses for note in result.warnings]
     if notes:
         yield Paragraph(tuple(dict.fromkeys(notes)))
-    yield Paragraph((software_sentence(("calcmap", *PACKAGES)),))
-    rows = [("settings, SHA-256", config_sha256(study.settings))]
-    if table_sha256:
-        rows.append(("table, SHA-256", table_sha256))
-    yield TextTable("provenance", "What the numbers were made from", ("what", "value"), tuple(rows))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    yield from provenance_blocks(study.settings, table_sha256=table_sha256)

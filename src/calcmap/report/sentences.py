@@ -75,6 +75,11 @@ def is_small(p: float | None, *, confidence: float) -> bool:
     return p is not None and p < 1.0 - confidence
 
 
+def capital(text: str) -> str:
+    """Return the text with its first letter large and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(words: Iterable[str]) -> str:
     """Return ``a, b and c``."""
     held = list(words)

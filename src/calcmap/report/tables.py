@@ -12,6 +12,8 @@ from pathlib import Path
 from calcmap.core.errors import InputError
 from calcmap.io.text_files import write_texts
 
+TABLES_FOLDER = "tables"
+"""Of a study's folder."""
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",

@@ -11,14 +11,14 @@ from typing import Any
 from calcmap import __version__
 from calcmap.core.result import DISCLAIMER, Status
 from calcmap.io.text_files import write_json
-from calcmap.report.page import Page, Paragraph, save_page
+from calcmap.report.page import REPORT_FILE, Page, Paragraph, save_page
 from calcmap.report.page import Section as PageSection
-from calcmap.report.tables import TextTable, write_tables
+from calcmap.report.tables import TABLES_FOLDER, TextTable, write_tables
 from calcmap.reproduction.comparison import ComparisonLine
 from calcmap.reproduction.paper import PATIENTS, Section
 from calcmap.reproduction.scoring import ScoredPatient
 
-COMPARISON_FILE, PAGE_FILE, TABLES_FOLDER = "comparison.json", "report.html", "tables"
+COMPARISON_FILE = "comparison.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def write_reproduction(found: Reproduction, out: Path) -> dict[str, Any]:
     write_json(content, out, name=COMPARISON_FILE)
     tables = comparison_tables(found)
     write_tables(tables.values(), out / TABLES_FOLDER)
-    save_page(comparison_page(found, tables), out / PAGE_FILE)
+    save_page(comparison_page(found, tables), out / REPORT_FILE)
     return content
 
 
