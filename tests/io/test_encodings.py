@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import FileDataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -26,6 +25,7 @@ from calcmap.io.finding import find_studies
 from calcmap.io.reading import load_scan, read_single_ct
 from ct_series import HEADER, ct_images, save, save_with_directory, small_ct
 from gdcm_recompression import recompress
+from stored_ways import enhanced_ct
 
 
 def _as_native(syntax: str) -> Callable[[Path], Path]:
@@ -197,47 +197,10 @@ def test_damaged_compressed_pixels_are_unreadable(tmp_path: Path) -> None:
         read_single_ct(folder)
 
 
-def _enhanced(images: list[FileDataset], *, order: list[int]) -> FileDataset:
-    from pydicom.dataset import Dataset
-    from pydicom.sequence import Sequence
-
-    def item(**values: object) -> Sequence:
-        macro = Dataset()
-        for keyword, value in values.items():
-            setattr(macro, keyword, value)
-        return Sequence([macro])
-
-    base = images[0]
-    shared = Dataset()
-    shared.PlaneOrientationSequence = item(ImageOrientationPatient=base.ImageOrientationPatient)
-    shared.PixelMeasuresSequence = item(PixelSpacing=base.PixelSpacing, SliceThickness=base.SliceThickness)
-    shared.CTImageFrameTypeSequence = item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])
-    frames, pixels = [], b""
-    for number in order:
-        intercept = -1024 - number
-        frame = Dataset()
-        frame.PlanePositionSequence = item(ImagePositionPatient=images[number].ImagePositionPatient)
-        frame.PixelValueTransformationSequence = item(
-            RescaleSlope="1", RescaleIntercept=str(intercept), RescaleType="HU"
-        )
-        frames.append(frame)
-        stored = np.frombuffer(images[number].PixelData, "<i2") - 1024 - intercept
-        pixels += stored.astype("<i2").tobytes()
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
-        del base[keyword]
-    del base["RescaleSlope"], base["RescaleIntercept"], base["RescaleType"]
-    base.SOPClassUID = base.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
-    base.NumberOfFrames = len(frames)
-    base.SharedFunctionalGroupsSequence = Sequence([shared])
-    base.PerFrameFunctionalGroupsSequence = Sequence(frames)
-    base.PixelData = pixels
-    return base
-
-
 @pytest.mark.parametrize("syntax", [None, RLELossless])
 def test_an_enhanced_ct_gives_the_same_volume(tmp_path: Path, syntax: str | None) -> None:
     order = [int(i) for i in np.random.default_rng(5).permutation(24)]
-    image = _enhanced(ct_images(), order=order)
+    image = enhanced_ct(ct_images(), order=order)
     if syntax is not None:
         image.compress(syntax, generate_instance_uid=False)
     (study,) = find_studies([save([image], tmp_path)])
@@ -251,7 +214,7 @@ def test_an_enhanced_ct_gives_the_same_volume(tmp_path: Path, syntax: str | None
 
 
 def test_an_enhanced_ct_that_lacks_frames_is_unreadable(tmp_path: Path) -> None:
-    image = _enhanced(ct_images(), order=list(range(24)))
+    image = enhanced_ct(ct_images(), order=list(range(24)))
     image.NumberOfFrames = 23
     with pytest.raises(UnreadableFileError, match="23 frames"):
         read_single_ct(save([image], tmp_path))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 INTERNAL_ERROR = "internal_error"
 """Reason code of a study that met a defect of CalcMap; the other studies go on."""
+SEE_TRACEBACK = "run `calcmap --verbose score ...` for the traceback"
+REPORT_PACKAGES = ("highdicom", "matplotlib")
+"""What DICOM reports need besides the base install: the ``reports`` extra."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +55,19 @@ def score(
     ] = None,
     heart_weights: Annotated[Path | None, typer.Option(help="Another heart network (ONNX).")] = None,
     calcium_weights: Annotated[Path | None, typer.Option(help="Another calcium network (ONNX).")] = None,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="With -o: write DICOM reports too (SEG, SR, PDF, secondary capture).")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON instead of a table.")] = False,
 ) -> None:
     """Score every study found: a table on the screen and, with -o, files.
 
-    Exit code 0: all scored. 3: some study was refused, each with its reason. 2: wrong usage.
+    Exit code 0: all scored. 3: some study was refused, or has no DICOM reports, each with its reason. 2: wrong usage.
 
     Example: calcmap score /data/spect_ct/patient1 -o out
     """
+    if dicom:
+        _check_dicom(out)
     with quick_imports():
         from calcmap.io.finding import find_studies
         from calcmap.pipeline import ScoreOptions
@@ -76,18 +84,55 @@ def score(
         loading = beside.submit(load_cascade, heart=heart_weights, calcium=calcium_weights)
         studies = find_studies(paths)
     cascade = loading.result()
-    results = []
+    results, unreported = [], []
     with open_progress(is_shown=not as_json) as progress:
         for study in progress.track(studies, description="scoring"):
-            results.append(_score_one(study, cascade, options=options, out=out))
+            scored = _score_one(study, cascade, options=options, out=out)
+            results.append(scored.result)
+            if dicom and out is not None:
+                unreported += _report_one(scored, study, folder=out / study.name)
     if out is not None:
         write_results_csv(results, out / "results.csv")
     _show(results, out=out, as_json=as_json)
-    raise typer.Exit(EXIT_OK if all(result.status == "scored" for result in results) else EXIT_REFUSED)
+    for line in unreported:
+        print_error(line)
+    is_all_done = not unreported and all(result.status == "scored" for result in results)
+    raise typer.Exit(EXIT_OK if is_all_done else EXIT_REFUSED)
 
 
-def _score_one(study: Study, cascade: Cascade, *, options: ScoreOptions, out: Path | None) -> StudyResult:
-    """Return the result of one study, its files written; a defect of ours refuses this study and no other."""
+def _check_dicom(out: Path | None) -> None:
+    """Stop before anything is scored when DICOM reports cannot be written at all."""
+    from importlib.util import find_spec
+
+    if out is None:
+        raise typer.BadParameter("DICOM reports need a folder: give -o as well", param_hint="--dicom")
+    missing = [name for name in REPORT_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise typer.BadParameter(
+            f"{' and '.join(missing)} is not installed: pip install 'calcmap[reports]'", param_hint="--dicom"
+        )
+
+
+def _report_one(scored: ScoredStudy, study: Study, *, folder: Path) -> list[str]:
+    """Write the DICOM reports of one study; return why there are none, if so. The result stands either way."""
+    from datetime import datetime
+
+    from calcmap.core.errors import InputError, OutputError
+    from calcmap.report.dicom import ReportSettings, make_reports, write_reports
+
+    try:
+        settings = ReportSettings(made_at=datetime.now().astimezone())
+        write_reports(make_reports(scored.result, scored.volume, scored.labels, study=study, settings=settings), folder)
+    except (InputError, OutputError) as error:
+        return [f"{study.name}: no DICOM reports: {error}"]
+    except Exception as error:
+        logger.debug("unexpected error", exc_info=True)
+        return [f"{study.name}: no DICOM reports: unexpected {type(error).__name__} ({SEE_TRACEBACK})"]
+    return []
+
+
+def _score_one(study: Study, cascade: Cascade, *, options: ScoreOptions, out: Path | None) -> ScoredStudy:
+    """Return one study scored, its files written; a defect of ours refuses this study and no other."""
     from calcmap.core.errors import CalcMapError
     from calcmap.pipeline import refuse_study, score_study
 
@@ -98,10 +143,10 @@ def _score_one(study: Study, cascade: Cascade, *, options: ScoreOptions, out: Pa
         raise  # settings, networks or the output folder: the next study would fare no better
     except Exception as error:
         logger.debug("unexpected error", exc_info=True)
-        reason = f"unexpected {type(error).__name__} (run `calcmap --verbose score ...` for the traceback)"
+        reason = f"unexpected {type(error).__name__} ({SEE_TRACEBACK})"
         scored = refuse_study(study, cascade, options=options, reason=reason, code=INTERNAL_ERROR)
         _write(scored, study, out=out)
-    return scored.result
+    return scored
 
 
 def _write(scored: ScoredStudy, study: Study, *, out: Path | None) -> None:

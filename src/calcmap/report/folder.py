@@ -27,8 +27,10 @@ RESULTS_COLUMNS = (
     "n_noncoronary",
     "seconds",
 )
-STUDY_FILES = ("result.json", "labels.nii.gz", "overview.png")
-"""What a study's folder may hold."""
+DICOM_FILES = ("seg.dcm", "sr.dcm", "pdf.dcm", "sc.dcm", "report.pdf")
+"""What `calcmap.report.dicom` adds where it is asked for."""
+STUDY_FILES = ("result.json", "labels.nii.gz", "overview.png", *DICOM_FILES)
+"""What a study's folder may hold; what a physician verified is none of it and stays."""
 
 
 def write_study(result: StudyResult, volume: Volume | None, labels: Labels | None, *, folder: Path) -> None:

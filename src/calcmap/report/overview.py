@@ -92,12 +92,12 @@ def render_overview(volume: Volume | None, labels: Labels | None, result: StudyR
     return _stack(strips)
 
 
-def choose_slices(result: StudyResult, *, first: int, last: int) -> list[int]:
+def choose_slices(result: StudyResult, *, first: int, last: int, at_most: int = MAX_SLICES) -> list[int]:
     """Return the slices to show, from head to foot; ``first`` and ``last`` bound the heart (or the scan).
 
     Slices that lesions of the result reach, ranked by the coronary score they may hold (a lesion's score spread evenly
-    over its slices), coronary before noncoronary, at most twelve. Where they are fewer than four, evenly spread slices
-    are added; without lesions there are twelve, for a refused study six.
+    over its slices), coronary before noncoronary, ``at_most`` of them. Where they are fewer than four, evenly spread
+    slices are added; without lesions there are twelve, for a refused study six, or ``at_most`` if that is fewer.
     """
     weight: dict[int, tuple[float, float]] = {}
     for lesion in result.lesions:
@@ -106,17 +106,18 @@ def choose_slices(result: StudyResult, *, first: int, last: int) -> list[int]:
             coronary, other = weight.get(index, (0.0, 0.0))
             is_coronary = lesion.lesion_class is CalciumClass.CORONARY
             weight[index] = (coronary + share, other) if is_coronary else (coronary, other + share)
-    ranked = sorted(weight, key=lambda index: (weight[index], -index), reverse=True)[:MAX_SLICES]
+    ranked = sorted(weight, key=lambda index: (weight[index], -index), reverse=True)[:at_most]
     if len(ranked) < FEWEST_SLICES:
-        ranked += _fill_up(ranked, result, first=first, last=last)
+        ranked += _fill_up(ranked, result, first=first, last=last, at_most=at_most)
     return sorted(ranked, reverse=True)
 
 
-def _fill_up(ranked: list[int], result: StudyResult, *, first: int, last: int) -> list[int]:
+def _fill_up(ranked: list[int], result: StudyResult, *, first: int, last: int, at_most: int) -> list[int]:
     if ranked:
         n_more = FEWEST_SLICES - len(ranked)
     else:
         n_more = SLICES_WITHOUT_CALCIUM if result.coronary is not None else SLICES_OF_A_REFUSAL
+    n_more = min(n_more, at_most)
     free = [index for index in range(first, last + 1) if index not in ranked]
     if not free:
         return []
@@ -295,7 +296,7 @@ def _evidence(volume: Volume | None, labels: Labels | None, result: StudyResult)
         strip, draw = _strip(120, drawing.BACKGROUND)
         draw_text(draw, (WIDTH_PX // 2, 60), "No picture: the CT was not read.", 22, drawing.DIM, anchor="mm")
         return strip
-    labels = None if labels is None else _what_may_be_shown(labels, result)
+    labels = None if labels is None else what_may_be_shown(labels, result)
     box = planes.heart_box(labels)
     z = box.z if box else slice(0, volume.grid.shape_zyx[0])
     shown = choose_slices(result, first=z.start, last=z.stop - 1)
@@ -307,7 +308,7 @@ def _evidence(volume: Volume | None, labels: Labels | None, result: StudyResult)
     return strip
 
 
-def _what_may_be_shown(labels: Labels, result: StudyResult) -> Labels:
+def what_may_be_shown(labels: Labels, result: StudyResult) -> Labels:
     """Return the labels; of a refused study the heart alone: calcium beside a refusal would look like a result."""
     if result.coronary is not None:
         return labels

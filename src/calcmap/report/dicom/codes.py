@@ -1,4 +1,4 @@
-"""Coded concepts of the reports. Where no standard code was found, one of our own scheme stands, and the reports say so.
+"""Coded concepts of the reports. Where no standard code was found, one of our own scheme stands, and reports say so.
 
 Sources: PS3.16 as shipped with pydicom (scheme DCM and its SNOMED subset), UCUM for units, IHE AI Results for the
 purpose of an algorithm. LOINC has no code for the number itself; the SNOMED concept of CID 6142 is used.

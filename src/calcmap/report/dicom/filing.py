@@ -188,7 +188,7 @@ class Filing:
         return self.in_study_zone(self.settings.made_at)
 
     def in_study_zone(self, moment: datetime) -> datetime:
-        """Return a moment in the study's time zone, which all times of an object are in; as it is if either is unknown."""
+        """Return a moment in the study's time zone, which is that of all times of an object, if known."""
         offset = str(self.reference.get("TimezoneOffsetFromUTC") or "")
         if moment.tzinfo is None or not re.fullmatch(r"[+-]\d{4}", offset):
             return moment
@@ -223,7 +223,6 @@ def blank_object(sop_class_uid: str, filing: Filing, *, kind: Kind) -> Dataset:
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = UID(filing.uid(kind.name))
     made.SeriesInstanceUID = filing.uid("series", kind.name)
     made.InstanceNumber = 1
-    made.ReferencedPerformedProcedureStepSequence = []
     return made
 
 
@@ -261,7 +260,9 @@ def _add_equipment(made: Dataset, filing: Filing) -> None:
     made.DeviceSerialNumber = fingerprint(provenance)
     made.SoftwareVersions = provenance.version
     made.ContributingEquipmentSequence = [*_scanner(filing.reference), _itself(filing), *_algorithms(filing)]
-    made.CodingSchemeIdentificationSequence = [coding_scheme("99IHE", "IHE's provisional concepts", "IHE International")]
+    made.CodingSchemeIdentificationSequence = [
+        coding_scheme("99IHE", "IHE's provisional concepts", "IHE International")
+    ]
 
 
 def fingerprint(provenance: Provenance) -> str:

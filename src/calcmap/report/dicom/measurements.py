@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodedConcept,
     Comprehensive3DSR,
     ContainerContentItem,
     CoordinatesForMeasurement3D,
@@ -58,8 +59,8 @@ def measurement_report(
     Groups of measurements: the coronary calcium as a whole, tied to its segment, with the rule as parameters of the
     algorithm; each vessel; each lesion, with its slices and its centre; noncoronary calcium, tied to its segment; the
     heart. Numbers are written in full, as in ``result.json``. Category, confidence, percentiles, arterial age and
-    quality flags stand as words under Qualitative Evaluations. Noncoronary calcium has no Agatston number here: the only
-    code for one means coronary calcium.
+    quality flags stand as words under Qualitative Evaluations. Noncoronary calcium has no Agatston number here: the
+    only code for one means coronary calcium.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def _finish(made: Dataset, filing: Filing) -> None:
 def _observers(filing: Filing) -> ObservationContext:
     provenance, verification = filing.result.provenance, filing.settings.verification
     device = ObserverContext(
-        codes.DEVICE,
+        CodedConcept.from_code(codes.DEVICE),
         DeviceObserverIdentifyingAttributes(
             uid=device_uid(provenance),
             name=f"CalcMap {provenance.version}",
@@ -143,7 +144,8 @@ def _observers(filing: Filing) -> ObservationContext:
         name=verification.dicom_name, organization_name=verification.organization
     )
     return ObservationContext(
-        observer_person_context=ObserverContext(codes.PERSON, person), observer_device_context=device
+        observer_person_context=ObserverContext(CodedConcept.from_code(codes.PERSON), person),
+        observer_device_context=device,
     )
 
 
@@ -198,9 +200,7 @@ def _lesion_images(lesion: LesionResult, source: SourceSeries) -> list[SourceIma
         one = slices[0].instance
         frames = sorted(each.frame + 1 for each in slices)
         return [SourceImageForMeasurementGroup(one.sop_class_uid, one.sop_instance_uid, frames)]
-    return [
-        SourceImageForMeasurementGroup(one.instance.sop_class_uid, one.instance.sop_instance_uid) for one in slices
-    ]
+    return [SourceImageForMeasurementGroup(one.instance.sop_class_uid, one.instance.sop_instance_uid) for one in slices]
 
 
 def _noncoronary(filing: Filing, segmentation: Dataset) -> list[Group]:
@@ -308,5 +308,3 @@ def _evaluations(filing: Filing) -> ContainerContentItem:
         [TextContentItem(name, words, relationship_type=RelationshipTypeValues.CONTAINS) for name, words in said]
     )
     return container
-
-

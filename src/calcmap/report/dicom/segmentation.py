@@ -199,4 +199,3 @@ def _description(label: Label, filing: Filing) -> SegmentDescription:
         anatomic_regions=[place],
         display_color=CIELabColor.from_rgb(*colour),
     )
-
