@@ -35,28 +35,25 @@ from calcmap.evaluation.agreement import (
     weighted_kappa,
     wilson_proportion,
 )
+from calcmap.evaluation.readings import PAPER_CUTS
 from calcmap.prognosis.cox import CoxFit, fit_cox
 from calcmap.prognosis.followup import follow_up
+from calcmap.reproduction.comparison import HIGHEST_OF_TWO, covariate_numbers, quantile
+from calcmap.reproduction.paper import LEVELS, PAPER, PATIENTS
 from calcmap.simulation.population.clinical import draw_clinical_row
 from calcmap.simulation.population.draws import cohort_points
 from calcmap.simulation.population.outcomes import DAYS_PER_YEAR, draw_outcome
 from calcmap.simulation.population.populations import EXTERNAL
+from calcmap.statistics.cells import levels_of
 from marked_page import write_sections
 
 ROOT = Path(__file__).resolve().parent.parent
 
 Floats = NDArray[np.float64]
 
-PAPER_PATIENTS = 2271
-SHARES_PERCENT = (40.0, 26.2, 15.6, 18.2)
+PRINTED = {number.key: number for number in (*PAPER, *covariate_numbers())}
 SHARE_TOLERANCE_POINTS = 2.0
-EVENTS, EVENT_TOLERANCE = 320, 20
-EVENTS_BY_CATEGORY = (52, 72, 81, 115)
-"""Derived from the printed intervals of the unadjusted hazard ratios (FACTS 0); not printed."""
-CATEGORY_NAMES = ("0", "1-100", "101-400", ">400")
-FOLLOW_UP_QUARTILES_YEARS = (1.7, 2.8, 4.1)
-MEDIAN_SCORES = {"with MACE": 178.0, "without": 11.0}
-SHARE_ABOVE_400_PERCENT = {"with MACE": 35.9, "without": 15.3}
+EVENT_TOLERANCE = 20
 AGES_YEARS = (61.9, 66.4, 70.8, 72.3)
 COUNTS = {
     "men": ("is_male", 1147), "hypertension": ("hypertension", 1286), "diabetes": ("diabetes", 533),
@@ -64,18 +61,9 @@ COUNTS = {
 }  # fmt: skip
 """Sums of Table 1; which of them differ between categories (p < 0.001) the paper prints too."""
 DIFFERS_BY_CATEGORY = {"men", "hypertension", "diabetes", "dyslipidaemia"}
-UNADJUSTED = {"calcium 1-100": 2.20, "calcium 101-400": 4.58, "calcium >400": 5.92}
-"""Hazard ratios of the paper's abstract, against no calcium."""
-ADJUSTED_LOG = {
-    "calcium 1-100": 0.642, "calcium 101-400": 1.200, "calcium >400": 1.275, "age, per 10 years": 0.113, "male": 0.104,
-    "body mass index, per kg/m2": -0.010, "hypertension": -0.020, "diabetes": 0.247, "dyslipidaemia": 0.0,
-    "family history": -0.105, "smoking": 0.166, "stress TPD 1 to <5 %": 0.199, "stress TPD 5 to <10 %": 0.531,
-    "stress TPD >=10 %": 1.554, "rest TPD, per %": 0.0, "ejection fraction, per %": -0.010,
-}  # fmt: skip
-"""Log hazard ratios of Table 2 (FACTS 0)."""
 FIVE_LIMITS = (1.0, 10.0, 100.0, 400.0)
 """0, 1-10, 11-100, 101-400, >400: the sibling paper's five categories, whose limits we could not read (our choice)."""
-FOUR_LIMITS = (1.0, 100.0, 400.0)
+FOUR_LIMITS = PAPER_CUTS
 READER_NAMES = ("expert_1", "expert_2", "gated", "visual", "dl_like")
 
 
@@ -151,78 +139,79 @@ def draw_cohort(seed: int, n: int) -> Cohort:
     return Cohort({name: np.array([v[name] for v in values], dtype=np.float64) for name in values[0]})
 
 
-def categories(scores: Floats, limits: Sequence[float] = FOUR_LIMITS) -> NDArray[np.int64]:
-    """Return score categories: 0 below the first limit, which itself counts upwards, other limits downwards."""
-    above = [scores >= limits[0], *(scores > limit for limit in limits[1:])]
-    return np.sum(above, axis=0).astype(np.int64)
-
-
 def share_lines(cohort: Cohort) -> Iterator[Line]:
     """Yield the shares of the planted categories, in per cent."""
-    for k, (name, printed) in enumerate(zip(CATEGORY_NAMES, SHARES_PERCENT, strict=True)):
-        yield _share_line(f"calcium {name}, %", printed, cohort["category"] == k, scale=100.0, digits=1)
+    for k, name in enumerate(LEVELS):
+        yield _share_line(f"calcium {name}, %", f"share_{k}", cohort["category"] == k, scale=100.0)
 
 
 def event_lines(cohort: Cohort) -> Iterator[Line]:
     """Yield events and follow-up."""
     mace = cohort["mace"] > 0
-    yield _share_line("patients with MACE", EVENTS, mace, scale=len(cohort), digits=0)
-    for k, (name, printed) in enumerate(zip(CATEGORY_NAMES, EVENTS_BY_CATEGORY, strict=True)):
+    yield _share_line("patients with MACE", "events", mace, scale=len(cohort))
+    for k, name in enumerate(LEVELS):
         chosen = mace & (cohort["category"] == k)
-        yield _share_line(f"MACE with calcium {name} (derived)", printed, chosen, scale=len(cohort), digits=0)
-    for share, name, printed in zip((0.25, 0.5, 0.75), ("first quartile", "median", "third quartile"),
-                                    FOLLOW_UP_QUARTILES_YEARS, strict=True):  # fmt: skip
-        yield _quantile_line(f"follow-up, {name}, years", printed, cohort["follow_up_years"], share=share, digits=1)
+        yield _share_line(f"MACE with calcium {name} (derived)", f"events_{k}", chosen, scale=len(cohort))
+    for k, (share, name) in enumerate(((0.25, "first quartile"), (0.5, "median"), (0.75, "third quartile"))):
+        yield _line(f"follow-up, {name}, years", f"follow_up_{k}", quantile(cohort["follow_up_years"], share))
 
 
 def score_lines(cohort: Cohort) -> Iterator[Line]:
     """Yield the calcium scores of patients with and without MACE."""
-    for name, has in (("with MACE", cohort["mace"] > 0), ("without", cohort["mace"] == 0)):
+    mace = cohort["mace"] > 0
+    for name, key, has in (("with MACE", "with", mace), ("without", "without", ~mace)):
         scores = cohort["ideal_agatston"][has]
-        yield _quantile_line(f"median score {name}", MEDIAN_SCORES[name], scores, share=0.5, digits=0)
-        yield _share_line(f"score above 400 {name}, %", SHARE_ABOVE_400_PERCENT[name], scores > 400,
-                          scale=100.0, digits=1)  # fmt: skip
+        yield _line(f"median score {name}", f"median_{key}", quantile(scores, 0.5))
+        yield _share_line(f"score above 400 {name}, %", f"high_{key}", scores > HIGHEST_OF_TWO, scale=100.0)
 
 
 def table_1_lines(cohort: Cohort) -> Iterator[Line]:
     """Yield the rows of Table 1 that we know: mean ages by category, and sums over the categories."""
-    for k, (name, printed) in enumerate(zip(CATEGORY_NAMES, AGES_YEARS, strict=True)):
+    for k, (name, printed) in enumerate(zip(LEVELS, AGES_YEARS, strict=True)):
         age = cohort["age_years"][cohort["category"] == k]
         half = float(stats.t.ppf(0.975, len(age) - 1) * age.std(ddof=1) / np.sqrt(len(age)))
         yield Line(f"mean age, calcium {name}, years", printed, age.mean(), age.mean() - half, age.mean() + half, 1)
     for name, (column, printed) in COUNTS.items():
-        yield _share_line(f"{name}, patients", printed, cohort[column] > 0, scale=len(cohort), digits=0)
+        found = _share(cohort[column] > 0, scale=len(cohort))
+        yield Line(f"{name}, patients", printed, *found, digits=0)
 
 
 def table_2_lines(cohort: Cohort, *, category: str = "category", is_adjusted: bool) -> Iterator[Line]:
     """Yield hazard ratios of calcium alone, or of all that Table 2 holds."""
     classes = [cohort[category] == k for k in (1, 2, 3)]
-    printed = {name: float(np.log(ratio)) for name, ratio in UNADJUSTED.items()}
+    kind = "adjusted" if is_adjusted else "unadjusted"
+    printed = {f"calcium {LEVELS[k]}": PRINTED[f"{kind}_{k}"].value for k in (1, 2, 3)}
     covariates = np.column_stack(classes).astype(np.float64)
     if is_adjusted:
-        printed = ADJUSTED_LOG
+        printed |= {number.what: number.value for number in covariate_numbers()}
         tpd = [cohort["stress_tpd_class"] == k for k in (1, 2, 3)]
         names = ("is_male", "bmi_kg_m2", "hypertension", "diabetes", "dyslipidaemia", "family_history", "smoking")
         factors = [cohort["age_years"] / 10, *(cohort[name] for name in names)]
         others = [*tpd, cohort["rest_tpd_percent"], cohort["lvef_percent"]]
         covariates = np.column_stack([*classes, *factors, *others]).astype(np.float64)
     fit = cohort.fit(covariates)
-    for (name, log_ratio), log_hr, error in zip(printed.items(), fit.log_hr, fit.standard_error, strict=True):
+    for (name, ratio), log_hr, error in zip(printed.items(), fit.log_hr, fit.standard_error, strict=True):
         low, high = log_hr - 1.96 * error, log_hr + 1.96 * error
-        yield Line(name, *(float(np.exp(v)) for v in (log_ratio, log_hr, low, high)))
+        yield Line(name, ratio, *(float(np.exp(v)) for v in (log_hr, low, high)))
 
 
-def _share_line(what: str, printed: float, chosen: NDArray[np.bool_], *, scale: float, digits: int) -> Line:
-    found = wilson_proportion(int(chosen.sum()), len(chosen))
-    estimate, low, high = (float(v or 0.0) * scale for v in (found.estimate, found.low, found.high))
-    return Line(what, printed, estimate, low, high, digits)
+def _line(what: str, key: str, found: Estimate) -> Line:
+    printed = PRINTED[key]
+    return Line(what, printed.value, *_limits(found), digits=printed.digits)
 
 
-def _quantile_line(what: str, printed: float, values: Floats, *, share: float, digits: int) -> Line:
-    """Return a quantile with the interval that order statistics give whatever the distribution."""
-    ordered, n = np.sort(values), len(values)
-    low, high = (int(np.clip(stats.binom.ppf(p, n, share), 0, n - 1)) for p in (0.025, 0.975))
-    return Line(what, printed, float(np.quantile(values, share)), float(ordered[low]), float(ordered[high]), digits)
+def _share_line(what: str, key: str, chosen: NDArray[np.bool_], *, scale: float) -> Line:
+    return Line(what, PRINTED[key].value, *_share(chosen, scale=scale), digits=PRINTED[key].digits)
+
+
+def _share(chosen: NDArray[np.bool_], *, scale: float) -> tuple[float, float, float]:
+    estimate, low, high = _limits(wilson_proportion(int(chosen.sum()), len(chosen)))
+    return estimate * scale, low * scale, high * scale
+
+
+def _limits(found: Estimate) -> tuple[float, float, float]:
+    """Return estimate, lower and upper limit, 0 where there is none."""
+    return found.estimate or 0.0, found.low or 0.0, found.high or 0.0
 
 
 def p_lines(cohort: Cohort) -> Iterator[str]:
@@ -255,20 +244,20 @@ def reader_rows(cohort: Cohort) -> Iterator[str]:
     gated, ungated = cohort["gated_agatston"], cohort["expert_1_agatston"]
     yield f"| ungated over gated score, sums | 0.89 | {ungated.sum() / gated.sum():.2f} |"
     yield f"| ungated and gated score: r | 0.98 | {np.corrcoef(gated, ungated)[0, 1]:.2f} |"
-    before, after = categories(gated), categories(ungated)
+    before, after = levels_of(gated, FOUR_LIMITS), levels_of(ungated, FOUR_LIMITS)
     moved = before != after
     yield f"| gated to ungated: another category, % | 38 | {100 * moved.mean():.0f} |"
     yield f"| of these, downwards, % | 78 | {100 * (after < before)[moved].mean():.0f} |"
 
 
 def _kappa(cohort: Cohort, one: str, two: str, limits: Sequence[float]) -> Estimate:
-    first, second = (categories(cohort[f"{name}_agatston"], limits) for name in (one, two))
+    first, second = (levels_of(cohort[f"{name}_agatston"], limits) for name in (one, two))
     matrix = confusion_matrix(first, second, n_categories=len(limits) + 1)
     return weighted_kappa(matrix, Weighting.LINEAR)
 
 
 def _said(found: Estimate, *, scale: float = 1.0, digits: int = 3) -> str:
-    estimate, low, high = (f"{scale * (v or 0.0):.{digits}f}" for v in (found.estimate, found.low, found.high))
+    estimate, low, high = (f"{scale * each:.{digits}f}" for each in _limits(found))
     return f"{estimate} ({low} to {high})"
 
 
@@ -299,7 +288,8 @@ def sweep_rows(seeds: Sequence[int], n: int) -> Iterator[str]:
                f"{round(rates[worst] * len(seeds))} of {len(seeds)} | {complete} of {len(seeds)} |")  # fmt: skip
     events = [int(cohort["mace"].sum()) for cohort in cohorts]
     off = max(float(np.abs(line.estimate - line.printed)) for cohort in cohorts for line in share_lines(cohort))
-    said = f"Events: mean {np.mean(events):.0f}, {min(events)} to {max(events)} (wanted {EVENTS} +- {EVENT_TOLERANCE})."
+    wanted = round(PRINTED["events"].value)
+    said = f"Events: mean {np.mean(events):.0f}, {min(events)} to {max(events)} (wanted {wanted} +- {EVENT_TOLERANCE})."
     yield f"\n{said} Shares: at most {off:.1f} points off (wanted: {SHARE_TOLERANCE_POINTS:.0f})."
 
 
@@ -328,7 +318,7 @@ def main() -> None:
     """Make the cohort and the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "cohort")
-    parser.add_argument("--patients", type=int, default=PAPER_PATIENTS)
+    parser.add_argument("--patients", type=int, default=PATIENTS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sweep", type=int, default=20)
     parser.add_argument("--docs", type=Path)

@@ -17,6 +17,7 @@ from calcmap.report.tables import TABLES_FOLDER, TextTable, write_tables
 from calcmap.reproduction.comparison import ComparisonLine
 from calcmap.reproduction.paper import PATIENTS, Section
 from calcmap.reproduction.scoring import ScoredPatient
+from calcmap.statistics.estimates import Estimate
 
 COMPARISON_FILE = "comparison.json"
 
@@ -162,7 +163,7 @@ def _row(line: ComparisonLine) -> tuple[str, str, str, str]:
     return paper.what + (" *" if paper.is_derived else ""), printed, _said(found, digits=paper.digits), said
 
 
-def _said(found: Any, *, digits: int) -> str:
+def _said(found: Estimate, *, digits: int) -> str:
     if found.estimate is None:
         return f"not known: {found.reason}"
     if found.low is None or found.high is None:
@@ -174,8 +175,7 @@ def comparison_page(found: Reproduction, tables: dict[Section, TextTable]) -> Pa
     """Return the page: what was done, who was refused, and the tables."""
     n_refused = sum(found.refusals.values())
     lead = (
-        f"{found.n_patients} simulated patients (external site, seed {found.seed}) were given a DICOM study "
-        "each; "
+        f"{found.n_patients} simulated patients (external site, seed {found.seed}) were given a DICOM study each; "
         f"the shipped networks scored {found.n_patients - n_refused} and refused {n_refused}. "
         f"Of the {found.n_compared} numbers of the paper that can be compared, {found.n_inside} lie in the simulated "
         "95 % interval."

@@ -6,8 +6,11 @@ Numbers marked as derived are not printed: they follow from printed ones.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+
+from calcmap.statistics.estimates import CONFIDENCE, normal_quantile
 
 PATIENTS = 2271
 """Of the external test."""
@@ -94,7 +97,7 @@ def _cohort() -> list[PaperNumber]:
 def _hazard_ratios() -> list[PaperNumber]:
     numbers = []
     for k, (ratio, error) in enumerate(zip(_UNADJUSTED, _UNADJUSTED_ERRORS, strict=True), start=1):
-        spread = 2.718281828459045 ** (1.959963984540054 * error)
+        spread = math.exp(normal_quantile(CONFIDENCE) * error)
         numbers.append(
             PaperNumber(
                 f"unadjusted_{k}",
