@@ -5,10 +5,10 @@ Usage::
     python scripts/fit_confidence.py --data CASES [--data CASES ...] [--heart H.onnx] [--calcium C.onnx]
         [--basis WORDS] [--keep-decision] [-o src/calcmap/segmentation/weights/confidence.json]
 
-The networks are the shipped ones unless named; the file holds their hashes and serves beside them alone. Prints and
-writes how well the probabilities keep their word on cases left out: in ten stratified folds, and with each site left
-out in turn. What is shipped is then fitted on all cases. Offsets change scores; with --keep-decision there are none,
-and the confidence alone is fitted.
+The networks are the shipped ones unless named, the lesion judge the shipped one if it is for them; the file holds their
+hashes and serves beside them alone. Prints and writes how well the probabilities keep their word on cases left out: in
+ten stratified folds, and with each site left out in turn. What is shipped is then fitted on all cases. Offsets change
+scores; with --keep-decision there are none, and the confidence alone is fitted.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from calcmap.evaluation.calibration import CategoryCalibration, assess_categorie
 from calcmap.io.cases import find_cases
 from calcmap.segmentation.cascade import load_cascade
 from calcmap.segmentation.confidence import confidence_model_to_json
+from calcmap.segmentation.judge import LesionJudge
 from calcmap.training.calibrating import (
     NO_OFFSETS,
     OFFSETS,
@@ -99,20 +100,27 @@ def main() -> None:
         cases.append(held_out_case(folder, cascade))
         print(f"{number} of {len(folders)}: {cases[-1].id}", flush=True)
     kept = NO_OFFSETS if arguments.keep_decision else None
-    content = fitted(cases, basis=arguments.basis, weights_sha256=cascade.weights_sha256, kept=kept)
+    content = fitted(
+        cases, basis=arguments.basis, weights_sha256=cascade.weights_sha256, kept=kept, judge=cascade.judge
+    )
     print(json.dumps(content["fit"], indent=1))
     arguments.out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def fitted(
-    cases: list[HeldOutCase], *, basis: str, weights_sha256: dict[str, str], kept: int | None
+    cases: list[HeldOutCase],
+    *,
+    basis: str,
+    weights_sha256: dict[str, str],
+    kept: int | None,
+    judge: LesionJudge | None = None,
 ) -> dict[str, object]:
     """Return what the file holds: the model fitted on all cases, and the figures of the fit."""
-    table = tabulate_decisions(cases)
+    table = tabulate_decisions(cases, judge=judge)
     chosen = choose_offsets(table, np.ones(len(cases), dtype=np.bool_)) if kept is None else kept
     model = replace(
         fit_confidence(table.features_onf[chosen], table.reference_n),
-        networks={task: weights_sha256[task] for task in ("heart", "calcium")},
+        networks={task: weights_sha256[task] for task in ("heart", "calcium", *(["judge"] if judge else []))},
         basis=f"{len(cases)} {basis} of {len({case.site for case in cases})} sites",
         offsets=OFFSETS[chosen],
     )

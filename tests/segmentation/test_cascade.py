@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +22,12 @@ from calcmap.segmentation.cascade import (
     foreground_probability,
     largest_component,
     load_cascade,
+    metal_pieces,
     runs_of_slices,
 )
 from calcmap.segmentation.engine import Engine
 from segmentation.heart_in_air import heart_in_air
+from segmentation.test_judge import peak_judge
 from stub_networks import METADATA, calcium_weights, heart_weights, write_networks
 
 
@@ -142,6 +145,44 @@ def test_pieces_that_touch_by_a_corner_are_one() -> None:
     heart = np.zeros_like(dense)
     heart[0, 0, 0] = True
     assert dense_pieces(dense, heart)[1].tolist() == [False, False]
+
+
+def test_a_lead_in_the_heart_is_no_calcium(scan: tuple[Volume, BoolArray]) -> None:
+    volume, _ = scan
+    plain = stub_cascade().segment(volume).labels.labels_zyx
+    calcium = np.argwhere(plain > Label.HEART)
+    ct = volume.ct_hu_zyx.copy()
+    ct[tuple(calcium[0])] = 2000
+    leaded = stub_cascade().segment(Volume(ct, volume.grid)).labels.labels_zyx
+    assert leaded[tuple(calcium[0])] == Label.HEART
+    ct[tuple(calcium[0])] = 1999
+    np.testing.assert_array_equal(stub_cascade().segment(Volume(ct, volume.grid)).labels.labels_zyx > 1, plain > 1)
+
+
+def test_a_piece_is_metal_by_its_densest_voxel() -> None:
+    piece = np.array([[[1, 1, 0, 2, 3]]])
+    assert metal_pieces(piece, np.int16([[[150, 2100, 3000, 1999, 2000]]])).tolist() == [False, True, False, True]
+    assert metal_pieces(np.zeros((1, 1, 2), dtype=np.int32), np.int16([[[0, 0]]])).tolist() == [False]
+
+
+def test_a_judge_for_other_networks_is_left_out() -> None:
+    heart = Engine(PointwiseSession(*heart_weights()), "a" * 64, METADATA["heart"])
+    calcium = Engine(PointwiseSession(*calcium_weights()), "b" * 64, METADATA["calcium"])
+    judge = peak_judge()
+    assert Cascade(heart, calcium, judge=judge).judge is judge
+    assert Cascade(heart, calcium, judge=replace(judge, networks={"heart": "c", "calcium": "b" * 64})).judge is None
+    weights = Cascade(heart, calcium, judge=replace(judge, sha256="d" * 64)).weights_sha256
+    assert weights == {"heart": "a" * 64, "calcium": "b" * 64, "judge": "d" * 64}
+
+
+def test_the_judge_has_the_last_word_on_labels_and_evidence(scan: tuple[Volume, BoolArray]) -> None:
+    volume, _ = scan
+    heart = Engine(PointwiseSession(*heart_weights()), "a" * 64, METADATA["heart"])
+    calcium = Engine(PointwiseSession(*calcium_weights()), "b" * 64, METADATA["calcium"])
+    found = {limit: Cascade(heart, calcium, judge=peak_judge(limit)).segment(volume) for limit in (0.0, 3000.0)}
+    assert (found[0.0].labels.labels_zyx == Label.CORONARY).any()
+    assert not (found[3000.0].labels.labels_zyx == Label.CORONARY).any()
+    assert [any(each.is_coronary for each in found[limit].evidence) for limit in (0.0, 3000.0)] == [True, False]
 
 
 def test_network_files_make_the_same_cascade(scan: tuple[Volume, BoolArray], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from calcmap.core.volume import Label
+from calcmap.segmentation.calcium_input import HeartFrame
 from calcmap.segmentation.evidence import Candidates, DecisionOffsets, decide, gather_evidence, paint_labels
 
 LOGITS = np.log(np.float32([[0.2, 0.7, 0.1], [0.4, 0.5, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]]))
@@ -17,6 +18,7 @@ CANDIDATES = Candidates(
     logits_nk=LOGITS,
     piece=np.array([1, 1, 1, 2, 0]),
     is_outlying=np.zeros(5, dtype=np.bool_),
+    frame=HeartFrame((0.5, 0.5, 1.0), (1.0, 1.0, 1.0)),
 )
 """Two voxels of one slice and a third of the next are one piece, another is noncoronary, the last is not dense."""
 
@@ -83,6 +85,7 @@ def test_without_dense_voxels_there_is_no_evidence() -> None:
         np.zeros((0, 3), dtype=np.float32),
         np.zeros(0, dtype=np.intp),
         np.zeros(0, dtype=np.bool_),
+        CANDIDATES.frame,
     )
     found = decide(nothing, DecisionOffsets())
     assert gather_evidence(nothing, found, DecisionOffsets()) == ()

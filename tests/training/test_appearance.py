@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="TRAINING NOT TESTED: torch is not installed (train extra)")
 
-from calcmap.training.appearance import spread_target, vary_hu, vary_scanner  # noqa: E402
+from calcmap.training.appearance import reconstructed_noise, spread_target, vary_hu, vary_scanner  # noqa: E402
 from training.small_cases import STILL  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -91,3 +91,38 @@ def test_a_voxel_that_was_dense_before_keeps_its_target() -> None:
     np.testing.assert_array_equal(
         spread_target((before > 300).astype(np.uint8), before, before + 60), (before > 300).astype(np.uint8)
     )
+
+
+def test_added_noise_has_the_texture_of_a_reconstruction() -> None:
+    rng = np.random.default_rng(0)
+    noise = np.concatenate([reconstructed_noise((3, 64, 64), rng) for _ in range(40)])
+    assert noise.dtype == np.float32
+    assert noise.std() == pytest.approx(1.0, abs=1e-3)
+    np.testing.assert_allclose(noise.mean(axis=(1, 2)), 0.0, atol=1e-6)
+    power = (np.abs(np.fft.fft2(noise)) ** 2).mean(axis=0)
+    along_y, along_x = np.meshgrid(np.fft.fftfreq(64), np.fft.fftfreq(64), indexing="ij")
+    cycles = np.hypot(along_y, along_x)
+    lowest, middle = power[(cycles > 0) & (cycles < 0.04)].mean(), power[(cycles > 0.1) & (cycles < 0.2)].mean()
+    highest = power[cycles > 0.45].mean()
+    assert lowest < 0.6 * middle  # the ramp filter
+    assert highest < 0.6 * middle  # the kernel
+    steep, flat = (
+        power[np.abs(along_y) > 3 * np.abs(along_x)].mean(),
+        power[np.abs(along_x) > 3 * np.abs(along_y)].mean(),
+    )
+    assert 1.5 < steep / flat < 4.0  # streaks along the rows: 1 to 4, evenly
+
+
+def test_neighbouring_slices_share_some_noise() -> None:
+    rng = np.random.default_rng(0)
+    shared = [np.corrcoef(*(plane.ravel() for plane in reconstructed_noise((2, 64, 64), rng)))[0, 1] for _ in range(40)]
+    assert 0.15 < np.mean(shared) < 0.35  # a weight w gives w / (1 + w2), w evenly from 0 to 0.6
+    assert max(shared) < 0.5
+
+
+def test_noise_is_added_to_half_of_the_crops_up_to_its_largest() -> None:
+    rng = np.random.default_rng(0)
+    flat = np.full((3, 32, 32), 40.0, dtype=np.float32)
+    deviations = np.array([vary_hu(flat, replace(STILL, noise_hu=60.0), rng).std() for _ in range(200)])
+    assert 0.4 < (deviations > 0).mean() < 0.6
+    assert 50.0 < deviations.max() <= 60.001

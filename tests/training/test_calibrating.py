@@ -7,6 +7,7 @@ import pytest
 
 from calcmap.core.errors import ConfigError
 from calcmap.evaluation.agreement import concordance_correlation
+from calcmap.segmentation.calcium_input import HeartFrame
 from calcmap.segmentation.evidence import Candidates, DecisionOffsets, decide
 from calcmap.training.calibrating import (
     NO_OFFSETS,
@@ -31,6 +32,7 @@ CANDIDATES = Candidates(
     logits_nk=np.float32([[0, 2, 0], [0, 2, 0], [0, 0.2, 0], [0, 2, 0]]),
     piece=np.array([1, 1, 2, 0]),
     is_outlying=np.zeros(4, dtype=np.bool_),
+    frame=HeartFrame((2.0, 4.0, 4.0), (2.0, 4.0, 4.0)),
 )
 
 

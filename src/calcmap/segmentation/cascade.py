@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
 
@@ -25,7 +26,6 @@ from calcmap.segmentation.evidence import (
     Candidates,
     DecisionOffsets,
     Evidence,
-    decide,
     gather_evidence,
     paint_labels,
 )
@@ -37,6 +37,7 @@ from calcmap.segmentation.heart_grid import (
     to_heart_grid,
     to_native_grid,
 )
+from calcmap.segmentation.judge import LesionJudge, decide_and_judge, load_lesion_judge
 from calcmap.segmentation.vessels import VesselModel, load_vessel_model, vessel_map
 
 HEART_PROBABILITY = 0.5
@@ -47,6 +48,9 @@ DENSE_HU = 130
 """Bone, catheters and calcium; what is connected at this level is judged as one piece (the score's own threshold)."""
 MIN_SHARE_IN_HEART = 0.5
 """A dense component counts as the heart's when at least this share of it lies in the heart mask (our choice)."""
+METAL_HU = 2000
+"""A dense piece that reaches it is a lead, a clip or a prosthesis and no calcium: plaque reaches 1500 HU, metal 2000
+(textbook, as the quality rule for metal in the heart)."""
 MIN_CANDIDATE_HU = 100
 """Voxels denser than this in or near the heart are labelled: below every threshold that a scoring profile uses at
 120 kVp or more, so that the label map serves all of them."""
@@ -91,6 +95,8 @@ class Cascade:
     confidence : ConfidenceModel, optional
         Says how sure a score is, and brings the decision offsets. One that was fitted for other networks is left out:
         no confidence rather than a wrong one.
+    judge : LesionJudge, optional
+        Strikes out what is no coronary calcium. One that was fitted for other networks is left out too.
 
     Raises
     ------
@@ -105,12 +111,16 @@ class Cascade:
         vessels: VesselModel | None = None,
         *,
         confidence: ConfidenceModel | None = None,
+        judge: LesionJudge | None = None,
     ) -> None:
         self._heart = heart
         self._vessels = vessels
         self._calcium = calcium
-        is_fitted = confidence is not None and confidence.is_for({"heart": heart.sha256, "calcium": calcium.sha256})
-        self.confidence = confidence if is_fitted else None
+        hashes = {"heart": heart.sha256, "calcium": calcium.sha256}
+        self.judge = judge if judge is not None and judge.is_for(hashes) else None
+        if self.judge is not None:
+            hashes["judge"] = self.judge.sha256
+        self.confidence = confidence if confidence is not None and confidence.is_for(hashes) else None
         self.offsets = self.confidence.offsets if self.confidence else DecisionOffsets()
         try:
             self._heart_grid = HeartGridConfig(**json.loads(heart.metadata["heart_grid"]))
@@ -122,9 +132,9 @@ class Cascade:
 
     @property
     def weights_sha256(self) -> dict[str, str]:
-        """SHA-256 of each network file, and of the vessel model's and the confidence model's where there are any."""
+        """SHA-256 of each network file, and of the models' beside them where there are any."""
         hashes = {"heart": self._heart.sha256, "calcium": self._calcium.sha256}
-        models = {"vessels": self._vessels, "confidence": self.confidence}
+        models = {"vessels": self._vessels, "judge": self.judge, "confidence": self.confidence}
         return hashes | {name: model.sha256 for name, model in models.items() if model is not None}
 
     def segment(self, volume: Volume) -> Segmentation:
@@ -137,7 +147,7 @@ class Cascade:
         if box is not None:
             started = time.perf_counter()
             candidates = self.find_candidates(volume, heart_zyx, box)
-            class_voxel = decide(candidates, self.offsets)
+            class_voxel = self.decide(candidates)
             labels_zyx[box] = paint_labels(candidates, class_voxel, heart_zyx[box])
             evidence = gather_evidence(candidates, class_voxel, self.offsets)
             seconds["calcium"] = time.perf_counter() - started
@@ -171,7 +181,11 @@ class Cascade:
     def find_calcium(self, volume: Volume, heart_zyx: BoolArray, box: tuple[slice, slice, slice]) -> UInt8Array:
         """Return the label map of ``box``: heart, and the calcium that the network finds in or near it."""
         candidates = self.find_candidates(volume, heart_zyx, box)
-        return paint_labels(candidates, decide(candidates, self.offsets), heart_zyx[box])
+        return paint_labels(candidates, self.decide(candidates), heart_zyx[box])
+
+    def decide(self, candidates: Candidates) -> NDArray[np.intp]:
+        """Return the class of each candidate voxel, shape (voxels,), with the cascade's offsets and judge."""
+        return decide_and_judge(candidates, self.offsets, self.judge)
 
     def find_candidates(self, volume: Volume, heart_zyx: BoolArray, box: tuple[slice, slice, slice]) -> Candidates:
         """Return the voxels of ``box`` that could be calcium, with what the network says of each.
@@ -186,6 +200,7 @@ class Cascade:
         # a catheter leaves the box through its top: what lies above and below counts too
         column = (slice(None), *box[1:])
         piece_zyx, is_outlying = dense_pieces(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])
+        is_outlying |= metal_pieces(piece_zyx, volume.ct_hu_zyx[column])
         index = np.flatnonzero(candidate)
         piece = piece_zyx[box[0]].reshape(-1)[index].astype(np.intp)
         return Candidates(
@@ -196,6 +211,7 @@ class Cascade:
             logits_nk=self._calcium_logits(ct_hu_zyx, heart, candidate),
             piece=piece,
             is_outlying=is_outlying[piece] & self._calcium_sees_heart,
+            frame=heart_frame(heart),
         )
 
     def _calcium_logits(self, ct_hu_zyx: Int16Array, heart_zyx: BoolArray, candidate_zyx: BoolArray) -> Float32Array:
@@ -215,7 +231,7 @@ class Cascade:
 def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, threads: int | None = None) -> Cascade:
     """Return the cascade, with the shipped networks unless others are named, and the shipped models beside them.
 
-    The confidence model comes with the networks that it was fitted for and with no others.
+    The lesion judge and the confidence model come with the networks that they were fitted for and with no others.
 
     Parameters
     ----------
@@ -239,6 +255,7 @@ def load_cascade(*, heart: Path | None = None, calcium: Path | None = None, thre
         load_engine(calcium or shipped_weights(CALCIUM_FILE), task="calcium", threads=threads),
         load_vessel_model(),
         confidence=load_confidence_model(),
+        judge=load_lesion_judge(),
     )
 
 
@@ -293,6 +310,14 @@ def dense_pieces(dense_zyx: BoolArray, heart_zyx: BoolArray) -> tuple[IntArray, 
     n_inside = np.bincount(piece_zyx[dense_zyx & heart_zyx], minlength=n + 1)
     is_outlying = n_inside < MIN_SHARE_IN_HEART * n_voxels
     return piece_zyx, is_outlying
+
+
+def metal_pieces(piece_zyx: IntArray, ct_hu_zyx: Int16Array) -> BoolArray:
+    """Return which pieces hold a voxel of `METAL_HU` or more, shape (highest piece number + 1,), False for number 0."""
+    is_metal = np.zeros(int(piece_zyx.max(initial=0)) + 1, dtype=np.bool_)
+    is_metal[piece_zyx[ct_hu_zyx >= METAL_HU]] = True
+    is_metal[0] = False
+    return is_metal
 
 
 def runs_of_slices(wanted_z: BoolArray, *, neighbours: int) -> list[tuple[int, int]]:

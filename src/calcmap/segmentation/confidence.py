@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +19,8 @@ from calcmap.scoring.categories import (
     PAPER_LOWEST_OF_ONE,
     paper_category,
 )
-from calcmap.segmentation.engine import WEIGHTS_FOLDER
 from calcmap.segmentation.evidence import DecisionOffsets, Evidence
+from calcmap.segmentation.model_files import is_for, load_model, networks_of
 
 CONFIDENCE_FILE = "confidence.json"
 CONFIDENT_FROM, LIKELY_FROM = 0.9, 0.7
@@ -50,7 +47,7 @@ class ConfidenceModel:
     any_weights, middle_weights, spread_weights : ndarray of float64, shape (len(FEATURES),)
         Of each feature.
     networks : mapping of str to str
-        SHA-256 of the heart and the calcium network whose errors it describes.
+        SHA-256 of the networks, and of the lesion judge if there is one, whose errors it describes.
     basis : str
         What it was fitted on, for readers.
     offsets : DecisionOffsets
@@ -81,7 +78,7 @@ class ConfidenceModel:
 
     def is_for(self, weights_sha256: Mapping[str, str]) -> bool:
         """Return whether the model was fitted for these networks (hashes by task; others are left aside)."""
-        return all(weights_sha256.get(task) == sha256 for task, sha256 in self.networks.items())
+        return is_for(self.networks, weights_sha256)
 
     def category_probabilities(self, features_nf: Float64Array) -> Float64Array:
         """Return the probabilities of the four categories (n, 4), each row summing to one, of features (n, f)."""
@@ -163,20 +160,7 @@ def load_confidence_model(path: Path | None = None) -> ConfidenceModel | None:
     ModelError
         The file was named and is missing, or is not a confidence model.
     """
-    is_named = path is not None
-    path = path or Path(str(resources.files("calcmap.segmentation").joinpath(WEIGHTS_FOLDER, CONFIDENCE_FILE)))
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        if not is_named:
-            return None
-        raise ModelError(f"cannot read the confidence model {path}: {error.strerror}") from error
-    except OSError as error:
-        raise ModelError(f"cannot read the confidence model {path}: {error.strerror}") from error
-    try:
-        return _model_from_json(json.loads(raw), sha256=hashlib.sha256(raw).hexdigest())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is not a confidence model: {type(error).__name__}") from error
+    return load_model(path, shipped=CONFIDENCE_FILE, kind="confidence model", read=_model_from_json)
 
 
 def confidence_model_to_json(model: ConfidenceModel) -> dict[str, object]:
@@ -193,7 +177,7 @@ def confidence_model_to_json(model: ConfidenceModel) -> dict[str, object]:
     }
 
 
-def _model_from_json(content: dict[str, Any], *, sha256: str) -> ConfidenceModel:  # Any: checked by what is made of it
+def _model_from_json(content: dict[str, Any], sha256: str) -> ConfidenceModel:  # Any: checked by what is made of it
     any_weights, middle_weights, spread_weights = (
         np.array([content["weights"][name][feature] for feature in FEATURES], dtype=np.float64)
         for name in ("any", "middle", "spread")
@@ -202,7 +186,7 @@ def _model_from_json(content: dict[str, Any], *, sha256: str) -> ConfidenceModel
         any_weights,
         middle_weights,
         spread_weights,
-        networks={task: str(content["networks"][task]) for task in ("heart", "calcium")},
+        networks=networks_of(content),
         basis=str(content["basis"]),
         offsets=DecisionOffsets(
             calcium=float(content["offsets"]["calcium"]), coronary=float(content["offsets"]["coronary"])

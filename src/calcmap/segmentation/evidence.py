@@ -11,6 +11,7 @@ from scipy.special import softmax
 from calcmap.core.volume import BoolArray, Float32Array, Float64Array, Int16Array, Label, UInt8Array
 from calcmap.scoring.agatston import REFERENCE_INCREMENT_MM
 from calcmap.scoring.rules import get_profile
+from calcmap.segmentation.calcium_input import HeartFrame
 
 BACKGROUND_CLASS, CORONARY_CLASS, NONCORONARY_CLASS = 0, 1, 2
 """Order of the calcium network's classes."""
@@ -60,7 +61,9 @@ class Candidates:
     piece : ndarray of int, shape (voxels,)
         Number of the dense piece (26 neighbours) that the voxel is part of; 0 below its threshold.
     is_outlying : ndarray of bool, shape (voxels,)
-        Whether that piece is none of the heart's.
+        Whether that piece is none of the heart's calcium, whatever the network says.
+    frame : HeartFrame
+        Heart-relative coordinates, in indices of the box.
     """
 
     shape_zyx: tuple[int, int, int]
@@ -70,6 +73,7 @@ class Candidates:
     logits_nk: Float32Array
     piece: NDArray[np.intp]
     is_outlying: BoolArray
+    frame: HeartFrame
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,9 @@ def gather_evidence(
     key, part = np.unique(2 * candidates.piece[voxel] + is_coronary, return_inverse=True)
     n_voxels = np.bincount(part)
     mean_pk = np.stack([np.bincount(part, probability_nk[:, k]) / n_voxels for k in range(3)], axis=1)
-    max_pk = np.stack([_maximum(probability_nk[:, k], part) for k in range(3)], axis=1)
-    peak_hu = _maximum(candidates.hu[voxel], part)
-    agatston = _agatston(candidates, voxel, part)
+    max_pk = np.stack([largest_of_parts(probability_nk[:, k], part) for k in range(3)], axis=1)
+    peak_hu = largest_of_parts(candidates.hu[voxel], part)
+    agatston = agatston_of_parts(candidates, voxel, part, n_parts=len(key))
     voxel_mm3 = float(np.prod(candidates.spacing_mm_zyx))
     return tuple(
         Evidence(
@@ -154,8 +158,22 @@ def gather_evidence(
     )
 
 
-def _agatston(candidates: Candidates, voxel: NDArray[np.intp], part: NDArray[np.intp]) -> Float64Array:
-    """Return the clinical Agatston score of each part, its pixels of one slice taken as one spot."""
+def agatston_of_parts(
+    candidates: Candidates, voxel: NDArray[np.intp], part: NDArray[np.intp], *, n_parts: int
+) -> Float64Array:
+    """Return the clinical Agatston score of each part (n_parts,), its pixels of one slice taken as one spot.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        Of one box.
+    voxel : ndarray of int, shape (voxels,)
+        Which of the candidates count.
+    part : ndarray of int, shape (voxels,)
+        Part that each of them belongs to, 0 to ``n_parts - 1``.
+    n_parts : int
+        A part without voxels scores 0.
+    """
     rule = get_profile("clinical")
     z_mm, y_mm, x_mm = candidates.spacing_mm_zyx
     n_slices, n_rows, n_columns = candidates.shape_zyx
@@ -163,14 +181,14 @@ def _agatston(candidates: Candidates, voxel: NDArray[np.intp], part: NDArray[np.
         part * n_slices + candidates.index[voxel] // (n_rows * n_columns), return_inverse=True
     )  # one key a part and slice
     n_pixels = np.bincount(spot)
-    weight = np.searchsorted(rule.weights_hu, _maximum(candidates.hu[voxel], spot), side="right")
+    weight = np.searchsorted(rule.weights_hu, largest_of_parts(candidates.hu[voxel], spot), side="right")
     weight[n_pixels < rule.min_area_px(y_mm * x_mm)] = 0
     score_spot = n_pixels * weight * (y_mm * x_mm * z_mm / REFERENCE_INCREMENT_MM)
-    return np.bincount(key // n_slices, score_spot).astype(np.float64)
+    return np.bincount(key // n_slices, score_spot, minlength=n_parts).astype(np.float64)
 
 
-def _maximum(value: NDArray[np.generic], group: NDArray[np.intp]) -> Float64Array:
-    """Return the largest value of each group, 0 to the highest group number."""
-    largest = np.full(int(group.max()) + 1, -np.inf)
-    np.maximum.at(largest, group, value)
+def largest_of_parts(value: NDArray[np.generic], part: NDArray[np.intp]) -> Float64Array:
+    """Return the largest value of each part, 0 to the highest part number; minus infinity where there is none."""
+    largest = np.full(int(part.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(largest, part, value)
     return largest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from calcmap.core.volume import Float32Array, UInt8Array
 from calcmap.segmentation.calcium_input import CANDIDATE_HU
@@ -13,23 +13,58 @@ SOFT_TISSUE_HU = 60.0
 """Only what is denser than unenhanced blood and muscle changes with the tube voltage (our choice)."""
 SHARPENING_PX = 1.0
 """SD of the blurred copy that a sharper kernel is made of (our choice)."""
+NOISE_KERNEL_PX = (0.3, 1.3)
+"""SD of the point spread that shapes added noise, from sharp to smooth kernels (our choice)."""
+STREAKS = (0.0, 3.0)
+"""Power that rays along the rows add to the noise, relative to that of rays across (our choice)."""
+SHARED_NOISE = (0.0, 0.6)
+"""Weight of the next slice's noise in a slice: slices that overlap share quanta (our choice)."""
 SPREAD_HU = 20.0
 """A voxel that becomes a candidate beside calcium belongs to it when it rose by at least this much: more than what
 rounding or a gain does (our choice)."""
 
 
 def vary_hu(hu_zyx: Float32Array, vary: AugmentationSettings, rng: np.random.Generator) -> Float32Array:
-    """Return HU with another gain, offset and noise; noise is blurred a little, as reconstruction does."""
+    """Return HU with another gain, offset and noise, the noise with the texture of a filtered backprojection."""
     gain = 1.0 + rng.uniform(-vary.hu_gain, vary.hu_gain)
     offset = rng.uniform(-vary.hu_offset, vary.hu_offset)
     noise_sd = rng.uniform(0.0, vary.noise_hu) if rng.random() < 0.5 else 0.0
     varied = hu_zyx * np.float32(gain) + np.float32(offset)
     if noise_sd > 0.0:
-        noise = rng.standard_normal(hu_zyx.shape, dtype=np.float32)
-        for axis in (1, 2):
-            noise = ndimage.uniform_filter1d(noise, size=2, axis=axis)
-        varied = varied + noise * np.float32(noise_sd / noise.std())
+        varied = varied + np.float32(noise_sd) * reconstructed_noise(hu_zyx.shape, rng)
     return np.asarray(varied, dtype=np.float32)
+
+
+def reconstructed_noise(shape_zyx: tuple[int, ...], rng: np.random.Generator) -> Float32Array:
+    """Return noise as a filtered backprojection leaves it, SD 1 over the crop.
+
+    Its power rises with frequency, as the ramp filter makes it, and falls with the square of the kernel's transfer: a
+    Gaussian of random width (`NOISE_KERNEL_PX`). Rays along the rows, which cross shoulders and arms, may be noisier:
+    streaks (`STREAKS`). Neighbouring slices share a random part of their noise (`SHARED_NOISE`).
+
+    Parameters
+    ----------
+    shape_zyx : tuple of int
+        Slices, rows and columns.
+    rng : numpy.random.Generator
+        Where chance comes from.
+
+    Returns
+    -------
+    ndarray of float32, shape (slices, rows, columns)
+        Mean 0 in every slice.
+    """
+    kernel_px, streaks, shared = (rng.uniform(*limits) for limits in (NOISE_KERNEL_PX, STREAKS, SHARED_NOISE))
+    n_slices, n_rows, n_columns = shape_zyx
+    quanta = rng.standard_normal((n_slices + 1, n_rows, n_columns), dtype=np.float32)
+    spectrum = fft.rfft2(quanta[:-1] + np.float32(shared) * quanta[1:])
+    along_y, along_x = fft.fftfreq(n_rows)[:, None], fft.rfftfreq(n_columns)[None, :]
+    squared = along_y**2 + along_x**2
+    squared[0, 0] = 1.0  # where the ramp is zero: any divisor will do
+    power = np.sqrt(squared) * np.exp(-4.0 * np.pi**2 * kernel_px**2 * squared) * (1.0 + streaks * along_y**2 / squared)
+    power[0, 0] = 0.0
+    noise = fft.irfft2(spectrum * np.sqrt(power, dtype=np.float32), s=(n_rows, n_columns))
+    return np.asarray(noise / noise.std(), dtype=np.float32)
 
 
 def vary_scanner(hu_zyx: Float32Array, vary: AugmentationSettings, rng: np.random.Generator) -> Float32Array:

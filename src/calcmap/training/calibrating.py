@@ -13,7 +13,7 @@ from scipy import optimize
 from scipy.special import log_expit
 
 from calcmap.core.errors import ConfigError
-from calcmap.core.volume import BoolArray, Float64Array, IntArray, Volume, grid_from_spacing
+from calcmap.core.volume import BoolArray, Float64Array, IntArray, UInt8Array, Volume, grid_from_spacing
 from calcmap.evaluation.agreement import Weighting, confusion_matrix, weighted_kappa
 from calcmap.io.cases import load_case_arrays
 from calcmap.scoring.agatston import score_mask, score_volume
@@ -21,7 +21,8 @@ from calcmap.scoring.categories import PAPER_LOWEST_OF_ONE, PAPER_NAMES, paper_c
 from calcmap.scoring.rules import get_profile
 from calcmap.segmentation.cascade import Cascade
 from calcmap.segmentation.confidence import BORDERS, FEATURES, SPREAD_LIMITS, ConfidenceModel, scan_features
-from calcmap.segmentation.evidence import CORONARY_CLASS, Candidates, DecisionOffsets, decide, gather_evidence
+from calcmap.segmentation.evidence import CORONARY_CLASS, Candidates, DecisionOffsets, gather_evidence
+from calcmap.segmentation.judge import LesionJudge, decide_and_judge
 
 OFFSETS = tuple(
     DecisionOffsets(*pair) for pair in product(np.linspace(-2.0, 2.0, 9).tolist(), np.linspace(-1.0, 1.0, 5).tolist())
@@ -47,6 +48,8 @@ class HeldOutCase:
     reference_agatston: float
     candidates: Candidates | None
     """``None`` where no heart was found."""
+    label_voxel: UInt8Array | None = None
+    """Values of `Label` at the candidates, where the case's own labels are known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +71,8 @@ class DecisionTable:
     features_onf: Float64Array
 
 
-def tabulate_decisions(cases: Sequence[HeldOutCase]) -> DecisionTable:
-    """Return what every decision makes of every case.
+def tabulate_decisions(cases: Sequence[HeldOutCase], *, judge: LesionJudge | None = None) -> DecisionTable:
+    """Return what every decision makes of every case, after the lesion judge's word where there is one.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def tabulate_decisions(cases: Sequence[HeldOutCase]) -> DecisionTable:
     score_on = np.zeros((len(OFFSETS), len(cases)))
     features_onf = np.zeros((len(OFFSETS), len(cases), len(FEATURES)))
     for (o, offsets), (n, case) in product(enumerate(OFFSETS), enumerate(cases)):
-        score_on[o, n], features_onf[o, n] = _decided(case.candidates, offsets)
+        score_on[o, n], features_onf[o, n] = _decided(case.candidates, offsets, judge)
     return DecisionTable(np.array([case.reference_agatston for case in cases]), score_on, features_onf)
 
 
@@ -174,8 +177,11 @@ def held_out_case(folder: Path, cascade: Cascade) -> HeldOutCase:
     if reference is None:
         reference = score_volume(volume, labels.labels_zyx, rule=get_profile("clinical")).coronary.agatston
     heart_zyx, box = cascade.find_heart(volume)
-    candidates = None if box is None else cascade.find_candidates(volume, heart_zyx, box)
-    return HeldOutCase(case.id, case.site or "unknown", reference, candidates)
+    if box is None:
+        return HeldOutCase(case.id, case.site or "unknown", reference, None)
+    candidates = cascade.find_candidates(volume, heart_zyx, box)
+    label_voxel = labels.labels_zyx[box].reshape(-1)[candidates.index]
+    return HeldOutCase(case.id, case.site or "unknown", reference, candidates, label_voxel)
 
 
 def cross_validate(
@@ -259,10 +265,12 @@ def clinical_score(candidates: Candidates, class_voxel: NDArray[np.intp]) -> flo
     return score_mask(volume, hu_zyx, rule=rule).coronary.agatston
 
 
-def _decided(candidates: Candidates | None, offsets: DecisionOffsets) -> tuple[float, Float64Array]:
+def _decided(
+    candidates: Candidates | None, offsets: DecisionOffsets, judge: LesionJudge | None
+) -> tuple[float, Float64Array]:
     if candidates is None:
         return 0.0, scan_features(0.0, ())
-    class_voxel = decide(candidates, offsets)
+    class_voxel = decide_and_judge(candidates, offsets, judge)
     score = clinical_score(candidates, class_voxel)
     return score, scan_features(score, gather_evidence(candidates, class_voxel, offsets))
 

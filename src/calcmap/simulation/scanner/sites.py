@@ -289,6 +289,36 @@ CHEST_LOW_DOSE = Site(
     scatter=0.006,
     hardening=0.3,
 )  # fmt: skip
+MIXED_LOW_DOSE = Site(
+    name="mixed_low_dose",
+    manufacturer=GE,
+    scanner_models=("Discovery NM/CT 670", "LightSpeed VCT"),
+    series_descriptions=("CTAC", "CT AC {thickness} {kernel}", "LowDose CT"),
+    kvp=(120.0, 120.0, 100.0, 130.0, 140.0),
+    pixel_mm=(0.60, 1.37),
+    increment_mm=(5.0, 4.0, 3.27, 3.0, 2.5, 2.0),
+    thickness_factor=(1.0, 1.0, 0.8, 1.25, 1.67),
+    kernels=(Kernel("STANDARD", (0.55, 0.95), weight=3.0),
+             Kernel("B30s", (0.60, 1.10), weight=2.0, manufacturer=SIEMENS, scanner_models=BIOGRAPHS),
+             Kernel("B50f", (0.44, 0.52), edge=0.4, manufacturer=SIEMENS, scanner_models=BIOGRAPHS),
+             Kernel("B", (0.50, 0.80), edge=0.15, weight=2.0, manufacturer="Philips Medical Systems",
+                    scanner_models=("Precedence 16P", "Brilliance 16"))),
+    mas=(6.0, 30.0),
+    rotation_s=(0.4, 0.8),
+    window_turns=(0.5, 1.0),
+    table_mm_s=(15.0, 60.0),
+    breath_mm=(0.0, 10.0),
+    above_heart_mm=(0.0, 120.0),
+    below_heart_mm=(10.0, 110.0),
+    padding_hu=(None, -3024, -1024),
+    modulation=0.4,
+    scatter=0.02,
+    hardening=0.6,
+    body_spread=1.2,
+    arms_down_share=0.15,
+)  # fmt: skip
+"""No one maker's scanner: protocols drawn wider than at any site and at the lowest doses, so that what is learned from
+them leans on no noise, sharpness or slice distance (domain randomisation, Tobin et al. 2017; ranges are our choice)."""
 EXTERNAL = Site(
     name="external",
     manufacturer="TOSHIBA",
@@ -319,7 +349,7 @@ EXTERNAL = Site(
     arms_down_share=0.22,
 )
 """Differs from every training site: matrix of about 0.8 mm pixels, kernels, modulation, reach, heavier people."""
-TRAINING_SITES = (GE_NMCT, SIEMENS_SYMBIA, PHILIPS, XCT_FLAT_PANEL, PET_CT, CHEST_LOW_DOSE)
+TRAINING_SITES = (GE_NMCT, SIEMENS_SYMBIA, PHILIPS, XCT_FLAT_PANEL, PET_CT, CHEST_LOW_DOSE, MIXED_LOW_DOSE)
 SITES: dict[str, Site] = {site.name: site for site in (*TRAINING_SITES, EXTERNAL)}
 
 GATED_REACH_MM = (5.0, 15.0)
