@@ -1,0 +1,199 @@
+"""The results folder of ``calcmap score`` into the store: every study once, however often it is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from calcmap.core.errors import InputError, NotInStoreError, OutputError
+from calcmap.core.result import JsonValue, Status, StudyResult
+from calcmap.core.result_reading import result_from_json
+from calcmap.core.scan import Scan
+from calcmap.core.volume import Labels
+from calcmap.io.finding import find_studies
+from calcmap.io.nifti import read_labels
+from calcmap.io.reading import load_scan
+from calcmap.io.source_headers import read_identity
+from calcmap.io.study import Series, Study
+from calcmap.service.review_calcium import base_from_result
+from calcmap.service.store import Store, scan_contents
+from calcmap.service.store_studies import Identity, NewResult
+from calcmap.service.store_voxels import pack_voxels
+
+RESULT_FILE, LABELS_FILE, OVERVIEW_FILE = "result.json", "labels.nii.gz", "overview.png"
+NO_IMAGES = "its images were not found among the sources: the result can be seen, not reviewed"
+IDENTITY_KEYWORDS = {
+    "patient_name": "PatientName",
+    "patient_id": "PatientID",
+    "birth_date": "PatientBirthDate",
+    "sex": "PatientSex",
+    "accession_number": "AccessionNumber",
+    "study_instance_uid": "StudyInstanceUID",
+    "study_date": "StudyDate",
+    "description": "StudyDescription",
+}
+"""Fields of `Identity` and the DICOM attributes they come from."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of one study folder.
+
+    Parameters
+    ----------
+    name : str
+        The folder's name.
+    result_id, study_id : int or None
+        Where it lies now; ``None`` when it was not taken.
+    is_new : bool
+        Whether the result was not there before.
+    problem : str or None
+        Why it was not taken, or what it lacks; ``None`` when all is well.
+    """
+
+    name: str
+    result_id: int | None
+    study_id: int | None
+    is_new: bool
+    problem: str | None
+
+
+def import_results(store: Store, out: Path, *, sources: Sequence[Path] = (), actor: str) -> list[Imported]:
+    """Return what became of every study folder under a results folder.
+
+    Parameters
+    ----------
+    store : Store
+        Takes results, label maps, pictures, and the CT and its DICOM files where they are found.
+    out : Path
+        What ``calcmap score -o`` wrote, or one study's folder of it.
+    sources : sequence of Path
+        What was scored. A result is matched with its images by series and by the hash of its input, never by name.
+    actor : str
+        The account in the audit trail.
+
+    Returns
+    -------
+    list of Imported
+        In the order of the folders' names. A folder that cannot be taken is in it with its problem; the others go on.
+
+    Raises
+    ------
+    InputError
+        There is no study folder, or a source does not exist.
+    StoreError
+        The store does not take it.
+    """
+    folders = [out] if (out / RESULT_FILE).is_file() else sorted(path.parent for path in out.glob(f"*/{RESULT_FILE}"))
+    if not folders:
+        raise InputError(f"{out} holds no {RESULT_FILE}: expected what calcmap score -o wrote")
+    studies = find_studies(sources) if sources else []
+    return [_import_folder(store, folder, studies, actor) for folder in folders]
+
+
+def _import_folder(store: Store, folder: Path, studies: Sequence[Study], actor: str) -> Imported:
+    try:
+        content = _read_json(folder / RESULT_FILE)
+        result = result_from_json(content)
+        labels = read_labels(folder / LABELS_FILE) if result.status is Status.SCORED else None
+        new, problem = _new_result(store, folder, content, result, labels, studies)
+    except InputError as error:
+        logger.warning("a result was not imported: %s", error.code)
+        return Imported(folder.name, None, None, False, str(error))
+    stored = store.add_result(new, actor=actor)
+    return Imported(folder.name, stored.result_id, stored.study_id, stored.is_new, problem)
+
+
+def _new_result(
+    store: Store,
+    folder: Path,
+    content: dict[str, JsonValue],
+    result: StudyResult,
+    labels: Labels | None,
+    studies: Sequence[Study],
+) -> tuple[NewResult, str | None]:
+    """Return what is to be stored, its contents on disk, and what it lacks."""
+    contents: dict[tuple[str, str], bytes] = {}
+    problem, identity = None, None
+    if (folder / OVERVIEW_FILE).is_file():
+        contents["overview", OVERVIEW_FILE] = (folder / OVERVIEW_FILE).read_bytes()
+    if not _has_scan(store, result):
+        found = _find_images(result, studies)
+        if found is not None:
+            study, series, scan = found
+            _check(scan, labels, result)
+            contents |= scan_contents(scan)
+            contents |= {("dicom", one.sop_instance_uid): one.source.read_bytes() for one in series.instances}
+            identity = _identity(study, series)
+        elif result.status is Status.SCORED:
+            problem = NO_IMAGES
+    new = NewResult(
+        name=result.study,
+        result=content,
+        labels_sha256=store.contents.put(pack_voxels(labels.labels_zyx, labels.grid)) if labels else None,
+        voxels_sha256=hashlib.sha256(labels.labels_zyx.tobytes()).hexdigest() if labels else None,
+        contents={key: store.contents.put(each) for key, each in contents.items()},
+        identity=identity,
+    )
+    return new, problem
+
+
+def _read_json(path: Path) -> dict[str, JsonValue]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path.name} cannot be read: {type(error).__name__}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name} holds no JSON object")
+    return content
+
+
+def _has_scan(store: Store, result: StudyResult) -> bool:
+    study_id = store.find_study(result.provenance.input_sha256) if result.provenance.input_sha256 else None
+    if study_id is None:
+        return False
+    try:
+        store.load_scan(study_id)
+    except NotInStoreError:
+        return False
+    return True
+
+
+def _find_images(result: StudyResult, studies: Sequence[Study]) -> tuple[Study, Series, Scan] | None:
+    """Return the scan that a result was made from, with where it was found; ``None`` when no source holds it."""
+    if result.chosen_series is None or result.provenance.input_sha256 is None:
+        return None
+    uid = result.chosen_series.series_uid
+    for study, series in _series_of(studies):
+        if series.uid == uid:
+            scan = load_scan(study, uid)
+            if scan.input_sha256 == result.provenance.input_sha256:
+                return study, series, scan
+    return None
+
+
+def _identity(study: Study, series: Series) -> Identity | None:
+    """Return whose study it is; ``None`` where the images do not say, since nothing is made up."""
+    try:
+        header = read_identity(study, series.uid)
+    except OutputError:
+        return None
+    said = {name: str(header.get(keyword) or "") for name, keyword in IDENTITY_KEYWORDS.items()}
+    return Identity(**said)
+
+
+def _series_of(studies: Sequence[Study]) -> Iterator[tuple[Study, Series]]:
+    return ((study, series) for study in studies for series in study.series)
+
+
+def _check(scan: Scan, labels: Labels | None, result: StudyResult) -> None:
+    """Raise `InputError` unless result, label map and scan belong together."""
+    if labels is not None:
+        labels.check_on(scan.volume)
+        base_from_result(scan, Labels(labels.labels_zyx, scan.volume.grid), result)

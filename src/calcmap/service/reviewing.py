@@ -1,0 +1,170 @@
+"""Reviews as a server serves them: loaded from the store, edited by the pure code, saved under a lock."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from calcmap.core.errors import NotInStoreError, ReviewConflictError
+from calcmap.core.result import StudyResult, result_to_json
+from calcmap.core.volume import Labels
+from calcmap.service.review import Review, reviewed_result, start_review
+from calcmap.service.review_calcium import ReviewBase, base_from_result
+from calcmap.service.review_edits import Edit
+from calcmap.service.store import Store
+from calcmap.service.store_audit import canonical_json, sha256_of_text
+from calcmap.service.store_reviews import Signature, StoredReview
+from calcmap.service.store_voxels import pack_voxels
+
+KEPT_REVIEWS = 8
+"""Reviews held ready, each with its CT (about 30 MB): readers at once, and the studies they go back to (our choice)."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurrentReview:
+    """A review as it stands."""
+
+    stored: StoredReview
+    review: Review
+
+
+class Reviewing:
+    """Loads, edits and signs reviews; safe to share between threads.
+
+    Parameters
+    ----------
+    store : Store
+        Where they lie.
+    kept : int
+        How many reviews are held ready.
+    """
+
+    def __init__(self, store: Store, *, kept: int = KEPT_REVIEWS) -> None:
+        self.store = store
+        self._kept = kept
+        self._ready: OrderedDict[int, Review] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def current(self, review_id: int) -> CurrentReview:
+        """Return a review as the store has it now, whoever saved last."""
+        stored = self.store.review(review_id)
+        with self._lock:
+            review = self._ready.get(review_id)
+        if review is None or review.revision > stored.revision:
+            review = start_review(self._base(stored.result_id))
+        for each in stored.edits[review.revision :]:
+            review = review.with_edit(each.edit)
+        self._keep(review_id, review)
+        return CurrentReview(stored, review)
+
+    def edit(self, review_id: int, edits: Sequence[Edit], *, revision: int, author: str) -> CurrentReview:
+        """Return a review after further edits, saved.
+
+        Parameters
+        ----------
+        review_id : int
+            An open review.
+        edits : sequence of Edit
+            In their order; all are saved, or none.
+        revision : int
+            The revision that the reader saw.
+        author : str
+            The account.
+
+        Returns
+        -------
+        CurrentReview
+            As it stands after the edits.
+
+        Raises
+        ------
+        EditRefusedError
+            One of the edits makes no sense.
+        ReviewConflictError
+            Somebody saved since that revision; ``since`` says who and what.
+        ReviewSignedError
+            The review is signed.
+        """
+        seen = self.current(review_id)
+        # Of a stale revision the store tells what came between: what the edits would mean there is not asked.
+        review = seen.review
+        if seen.stored.revision == revision:
+            for edit in edits:
+                review = review.with_edit(edit)
+        self.store.save_edits(review_id, edits, revision=revision, author=author)
+        self._keep(review_id, review)
+        return self.current(review_id)
+
+    def sign(self, review_id: int, *, revision: int, account: str, name: str) -> Signature:
+        """Sign a review as it was seen.
+
+        Parameters
+        ----------
+        review_id : int
+            An open review.
+        revision : int
+            The revision that the signer saw.
+        account, name : str
+            Who signs, and the name that will stand under the result.
+
+        Returns
+        -------
+        Signature
+            With the time and what was signed.
+
+        Raises
+        ------
+        ReviewConflictError, ReviewSignedError
+            As `edit`.
+        ReviewError
+            The name is empty or no name.
+        """
+        seen = self.current(review_id)
+        if seen.stored.revision != revision:
+            since = tuple(edit for edit in seen.stored.edits if edit.position > revision)
+            raise ReviewConflictError(
+                f"review {review_id} is at revision {seen.stored.revision}, revision {revision} was seen",
+                revision=seen.stored.revision,
+                since=since,
+            )
+        read = self.result(seen)
+        text = canonical_json(result_to_json(read))
+        grid = seen.review.base.volume.grid
+        return self.store.sign_review(
+            Signature(
+                review_id=review_id,
+                revision=revision,
+                signed_by=account,
+                signed_name=name,
+                signed_utc="",
+                agatston=seen.review.score.scoring.coronary.agatston,
+                category=seen.review.score.category.index,
+                result_json=text,
+                result_sha256=sha256_of_text(text),
+                labels_sha256=self.store.contents.put(pack_voxels(seen.review.labels().labels_zyx, grid)),
+                sites_sha256=self.store.contents.put(pack_voxels(seen.review.sites_zyx(), grid)),
+            )
+        )
+
+    def result(self, current: CurrentReview) -> StudyResult:
+        """Return the reader's result: the machine's with every number that the review changes made anew."""
+        _, machine = self.store.machine_result(current.stored.result_id)
+        return reviewed_result(machine, current.review)
+
+    def _base(self, result_id: int) -> ReviewBase:
+        row, result = self.store.machine_result(result_id)
+        if row.labels_sha256 is None:
+            raise NotInStoreError(f"machine result {result_id} has no label map")
+        scan = self.store.load_scan(row.study_id)
+        labels = self.store.load_labels(row.labels_sha256)
+        labels.check_on(scan.volume)
+        return base_from_result(scan, Labels(labels.labels_zyx, scan.volume.grid), result)
+
+    def _keep(self, review_id: int, review: Review) -> None:
+        with self._lock:
+            self._ready[review_id] = review
+            self._ready.move_to_end(review_id)
+            while len(self._ready) > self._kept:
+                self._ready.popitem(last=False)
