@@ -173,6 +173,11 @@ def agatston_of_parts(
         Part that each of them belongs to, 0 to ``n_parts - 1``.
     n_parts : int
         A part without voxels scores 0.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_parts,)
+        Near the score of each by itself; exact where no slice of a part holds two spots.
     """
     rule = get_profile("clinical")
     z_mm, y_mm, x_mm = candidates.spacing_mm_zyx
