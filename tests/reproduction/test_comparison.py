@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
+from calcmap.prognosis.study import AnalysisResult, CategoryReclassification
 from calcmap.reproduction.comparison import (
     ComparisonLine,
     NetworkColumns,
     cohort_numbers,
     covariate_numbers,
     network_columns,
+    prognosis_numbers,
     quantile,
 )
 from calcmap.reproduction.paper import PAPER, PaperNumber, Section
@@ -85,6 +89,21 @@ def test_refused_patients_are_not_in_the_columns() -> None:
     refused = {**scored, "network_agatston": "", "network_category": ""}
 
     assert network_columns([scored, refused]).agatston.tolist() == [12.5]
+
+
+def test_a_reading_without_net_reclassification_says_why() -> None:
+    nothing = np.zeros(0)
+    bare = [
+        CategoryReclassification(name, name, (), None, None, 0, 0, nothing, nothing, reason="nobody is at risk")
+        for name in ("network", "visual")
+    ]
+    main = SimpleNamespace(hazard_ratios=None, reclassification=SimpleNamespace(categories=bare))
+
+    found = prognosis_numbers(cast(AnalysisResult, main))
+
+    assert {key: each.reason for key, each in found.items()} == dict.fromkeys(
+        ("nri", "nri_event", "nri_nonevent", "nri_visual"), "nobody is at risk"
+    )
 
 
 @pytest.mark.parametrize(

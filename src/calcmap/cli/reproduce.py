@@ -120,7 +120,9 @@ def _show(found: Reproduction, out: Path) -> None:
 
     console = open_console()
     for text in comparison_tables(found).values():
-        table = Table(*text.columns, title=text.title, title_justify="left")
+        table = Table(
+            *text.columns, title=text.title, title_justify="left", caption=text.note or None, caption_justify="left"
+        )
         for row in text.rows:
             table.add_row(*row)
         console.print(table)

@@ -21,6 +21,7 @@ NETWORK, EXPERT, VISUAL = "network", "expert", "visual"
 """Names of the readings in the settings of the prognosis."""
 HIGHEST_OF_TWO = 400.0
 """Score above which the paper's highest category begins."""
+NOT_GIVEN = "the analysis did not give it"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def compare(
         In the order of `PAPER`, the covariates' adjusted ratios after the readings'.
     """
     found = {**cohort_numbers(columns), **agreement_numbers(agreement), **prognosis_numbers(prognosis.main)}
-    unknown = Estimate(None, None, None, 0, reason="the analysis did not give it")
+    unknown = Estimate(None, None, None, 0, reason=NOT_GIVEN)
     lines = [ComparisonLine(number, found.get(number.key, unknown)) for number in PAPER]
     covariates = [ComparisonLine(number, found.get(number.key, unknown)) for number in covariate_numbers()]
     after = 1 + max(k for k, line in enumerate(lines) if line.paper.section is Section.ADJUSTED)
@@ -164,14 +165,11 @@ def _reclassifications(main: AnalysisResult) -> Iterator[tuple[str, Estimate]]:
     if main.reclassification is None:
         return
     for each in main.reclassification.categories:
-        continuous = [nri for nri in each.nri if _is_papers(nri)]
-        if not continuous:
-            continue
-        (nri,) = continuous
-        if each.category == NETWORK:
-            yield from (("nri", nri.nri), ("nri_event", nri.event), ("nri_nonevent", nri.nonevent))
-        else:
-            yield f"nri_{each.category}", nri.nri
+        nri = next((nri for nri in each.nri if _is_papers(nri)), None)
+        unknown = Estimate(None, None, None, 0, each.reason or NOT_GIVEN)
+        parts = (unknown, unknown, unknown) if nri is None else (nri.nri, nri.event, nri.nonevent)
+        names = ("nri", "nri_event", "nri_nonevent") if each.category == NETWORK else (f"nri_{each.category}",)
+        yield from zip(names, parts, strict=False)
 
 
 def _is_papers(nri: NetReclassification) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from calcmap import __version__
@@ -13,6 +14,7 @@ from calcmap.core.result import DISCLAIMER, Status
 from calcmap.io.text_files import write_json
 from calcmap.report.page import REPORT_FILE, Page, Paragraph, save_page
 from calcmap.report.page import Section as PageSection
+from calcmap.report.sentences import capital
 from calcmap.report.tables import TABLES_FOLDER, TextTable, write_tables
 from calcmap.reproduction.comparison import ComparisonLine
 from calcmap.reproduction.paper import PATIENTS, Section
@@ -125,19 +127,30 @@ def comparison_to_json(found: Reproduction) -> dict[str, Any]:
 
 
 def comparison_tables(found: Reproduction) -> dict[Section, TextTable]:
-    """Return one table for each section of the paper that has numbers."""
-    tables = {}
-    for section in Section:
-        rows = tuple(_row(line) for line in found.lines if line.paper.section is section)
-        if rows:
-            tables[section] = TextTable(
-                name=section.value.replace(" ", "_"),
-                title=section.value[0].upper() + section.value[1:],
-                columns=("", "paper, real patients", "simulated (95 % interval)", "paper's inside?"),
-                rows=rows,
-                note=_note(section),
-            )
-    return tables
+    """Return one table for each section of the paper that has numbers.
+
+    A reason why several numbers are not known, or have no interval, is told once, below the table.
+    """
+    by_section = {each: [line for line in found.lines if line.paper.section is each] for each in Section}
+    return {section: _table(section, lines) for section, lines in by_section.items() if lines}
+
+
+def _table(section: Section, lines: Sequence[ComparisonLine]) -> TextTable:
+    marks = _shared_reasons(lines)
+    told = [f"[{mark}] {reason}." for reason, mark in marks.items()]
+    return TextTable(
+        name=section.value.replace(" ", "_"),
+        title=capital(section.value),
+        columns=("", "paper, real patients", "simulated (95 % interval)", "paper's inside?"),
+        rows=tuple(_row(line, marks) for line in lines),
+        note=" ".join(filter(None, (_note(section), *told))),
+    )
+
+
+def _shared_reasons(lines: Sequence[ComparisonLine]) -> dict[str, str]:
+    """Return a letter for each reason that more than one row has for lacking its number or its interval."""
+    lacking = Counter(line.found.reason for line in lines if line.is_inside is None and line.found.reason)
+    return dict(zip((reason for reason, n in lacking.items() if n > 1), ascii_lowercase, strict=False))
 
 
 def _note(section: Section) -> str:
@@ -154,20 +167,22 @@ def _note(section: Section) -> str:
     return ""
 
 
-def _row(line: ComparisonLine) -> tuple[str, str, str, str]:
+def _row(line: ComparisonLine, marks: Mapping[str, str]) -> tuple[str, str, str, str]:
     paper, found = line.paper, line.found
     printed = f"{paper.value:.{paper.digits}f}"
     if paper.low is not None and paper.high is not None:
         printed += f" ({paper.low:.{paper.digits}f} to {paper.high:.{paper.digits}f})"
     said = {True: "yes", False: "no", None: "unknown"}[line.is_inside]
-    return paper.what + (" *" if paper.is_derived else ""), printed, _said(found, digits=paper.digits), said
+    return paper.what + (" *" if paper.is_derived else ""), printed, _said(found, marks, digits=paper.digits), said
 
 
-def _said(found: Estimate, *, digits: int) -> str:
+def _said(found: Estimate, marks: Mapping[str, str], *, digits: int) -> str:
+    mark = marks.get(found.reason or "")
+    why = f" [{mark}]" if mark else f": {found.reason}"
     if found.estimate is None:
-        return f"not known: {found.reason}"
+        return f"not known{why}"
     if found.low is None or found.high is None:
-        return f"{found.estimate:.{digits}f} (no interval: {found.reason})"
+        return f"{found.estimate:.{digits}f} (no interval{why})"
     return f"{found.estimate:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
