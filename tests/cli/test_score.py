@@ -172,6 +172,56 @@ def test_a_file_is_scored_like_the_series_it_was_made_from(calcmap: Calcmap, tmp
 
 
 @pytest.mark.usefixtures("stub_cascade")
+def test_dicom_reports_are_written_when_asked_for_and_go_with_their_result(
+    calcmap: Calcmap, chest: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ran = calcmap("score", chest, "-o", out, "--dicom")
+    assert (ran.code, ran.err) == (0, "")
+    usual = {"result.json", "labels.nii.gz", "overview.png"}
+    reports = {"seg.dcm", "sr.dcm", "pdf.dcm", "sc.dcm", "report.pdf"}
+    assert {path.name for path in (out / "patient1").iterdir()} == usual | reports
+    calcmap("score", chest, "-o", out)
+    assert {path.name for path in (out / "patient1").iterdir()} == usual
+
+
+@pytest.mark.usefixtures("stub_cascade")
+def test_a_score_without_dicom_reports_stands_and_says_why(calcmap: Calcmap, tmp_path: Path) -> None:
+    ran = calcmap("score", write_chest_file(tmp_path / "chest.nii.gz"), "-o", tmp_path / "out", "--dicom")
+    assert ran.code == 3
+    assert "calcmap: chest: no DICOM reports: the scan did not come as DICOM" in ran.err
+    assert read_rows(tmp_path / "out" / "results.csv")[0]["status"] == "scored"
+
+
+@pytest.mark.usefixtures("stub_cascade")
+def test_a_defect_in_the_reports_leaves_the_score(
+    calcmap: Calcmap, chest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret of the scan")
+
+    monkeypatch.setattr("calcmap.report.dicom.make_reports", fail)
+    ran = calcmap("score", chest, "-o", tmp_path / "out", "--dicom")
+    assert ran.code == 3
+    assert "patient1: no DICOM reports: unexpected ZeroDivisionError" in ran.err
+    assert "a secret" not in ran.out + ran.err
+    assert (tmp_path / "out" / "patient1" / "result.json").exists()
+
+
+def test_dicom_reports_need_a_folder_and_their_packages(
+    calcmap: Calcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*more: object) -> str:
+        ran = calcmap("score", tmp_path, "--dicom", *more)
+        assert (ran.code, ran.out) == (2, "")
+        return " ".join(ran.err.replace("│", " ").split())
+
+    assert "give -o as well" in said()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "highdicom and matplotlib is not installed" in said("-o", tmp_path / "out")
+
+
+@pytest.mark.usefixtures("stub_cascade")
 def test_options_reach_the_score(calcmap: Calcmap, chest: Path) -> None:
     ran = calcmap(
         "score", chest, "--json", "--profile", "siemens", "--ethnicity", "White", "--series", HEADER.series_uid

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from calcmap.core.errors import OutputError
 from calcmap.core.volume import Float64Array, Grid, IntArray, Labels, UInt8Array
@@ -149,13 +148,10 @@ def read_whole_header(instance: Instance) -> Dataset:
 
     Raises
     ------
-    OutputError
+    UnreadableFileError
         The file cannot be read any more.
     """
-    try:
-        header = dcmread(io.BytesIO(instance.source.read_bytes()), stop_before_pixels=True, force=True)
-    except (InvalidDicomError, OSError) as error:
-        raise OutputError(f"{instance.source.name} can no longer be read") from error
+    header = dcmread(io.BytesIO(instance.source.read_bytes()), stop_before_pixels=True, force=True)
     header.decode()
     header.SpecificCharacterSet = UNICODE
     return header

@@ -50,6 +50,7 @@ TRIAL = (
     *("ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription"),
 )
 TRIAL_NEEDS = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")
+TRIAL_ALWAYS_THERE = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
 TRIAL_SUBJECT = ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID")
 
 
@@ -242,13 +243,11 @@ def file_under(made: Dataset, filing: Filing, *, kind: Kind) -> None:
 
 
 def _take_over(made: Dataset, reference: Dataset) -> None:
-    wanted = list(PATIENT_AND_STUDY)
-    if all(reference.get(keyword) for keyword in TRIAL_NEEDS) and any(reference.get(one) for one in TRIAL_SUBJECT):
-        wanted += TRIAL
-    for keyword in wanted:
+    is_trial = all(reference.get(one) for one in TRIAL_NEEDS) and any(reference.get(one) for one in TRIAL_SUBJECT)
+    for keyword in (*PATIENT_AND_STUDY, *(TRIAL if is_trial else ())):
         if keyword in reference:
             made[keyword] = copy.deepcopy(reference[keyword])
-    for keyword in ALWAYS_THERE:
+    for keyword in (*ALWAYS_THERE, *(TRIAL_ALWAYS_THERE if is_trial else ())):
         if keyword not in made:
             setattr(made, keyword, "")
 

@@ -290,9 +290,8 @@ def _algorithm(method: ScoringMethod, filing: Filing) -> AlgorithmIdentification
 def _evaluations(filing: Filing) -> ContainerContentItem:
     """Return what is said in words."""
     result = filing.result
-    said: list[tuple[Code, str]] = []
-    if result.category is not None:
-        said += [(codes.CATEGORY, result.category.name), (codes.CAC_DRS, result.category.cac_drs)]
+    category = result.category
+    said = [(codes.CATEGORY, category.name), (codes.CAC_DRS, category.cac_drs)] if category else []
     if result.confidence is not None:
         said.append((codes.CONFIDENCE, f"{confidence_line(result)}; known of {result.confidence.basis}"))
     said += [
