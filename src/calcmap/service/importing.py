@@ -6,10 +6,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calcmap.core.errors import InputError, NotInStoreError, OutputError
+from calcmap.core.errors import InputError, OutputError
 from calcmap.core.result import JsonValue, Status, StudyResult
 from calcmap.core.result_reading import result_from_json
 from calcmap.core.scan import Scan
@@ -99,10 +99,11 @@ def import_results(store: Store, out: Path, *, sources: Sequence[Path] = (), act
 
 def _import_folder(store: Store, folder: Path, studies: Sequence[Study], actor: str) -> Imported:
     try:
-        content = _read_json(folder / RESULT_FILE)
-        result = result_from_json(content)
-        labels = read_labels(folder / LABELS_FILE) if result.status is Status.SCORED else None
-        new, problem = _new_result(store, folder, content, result, labels, studies)
+        draft, result, labels = _read_folder(store, folder)
+        known = store.find_result(draft)
+        if known is not None and (labels is None or store.has_scan(known.study_id)):
+            return Imported(folder.name, known.result_id, known.study_id, False, None)
+        new, problem = _with_images(store, draft, result, labels, studies)
     except InputError as error:
         logger.warning("a result was not imported: %s", error.code)
         return Imported(folder.name, None, None, False, str(error))
@@ -110,38 +111,41 @@ def _import_folder(store: Store, folder: Path, studies: Sequence[Study], actor: 
     return Imported(folder.name, stored.result_id, stored.study_id, stored.is_new, problem)
 
 
-def _new_result(
-    store: Store,
-    folder: Path,
-    content: dict[str, JsonValue],
-    result: StudyResult,
-    labels: Labels | None,
-    studies: Sequence[Study],
-) -> tuple[NewResult, str | None]:
-    """Return what is to be stored, its contents on disk, and what it lacks."""
-    contents: dict[tuple[str, str], bytes] = {}
-    problem, identity = None, None
-    if (folder / OVERVIEW_FILE).is_file():
-        contents["overview", OVERVIEW_FILE] = (folder / OVERVIEW_FILE).read_bytes()
-    if not _has_scan(store, result):
-        found = _find_images(result, studies)
-        if found is not None:
-            study, series, scan = found
-            _check(scan, labels, result)
-            contents |= scan_contents(scan)
-            contents |= {("dicom", one.sop_instance_uid): one.source.read_bytes() for one in series.instances}
-            identity = _identity(study, series)
-        elif result.status is Status.SCORED:
-            problem = NO_IMAGES
-    new = NewResult(
+def _read_folder(store: Store, folder: Path) -> tuple[NewResult, StudyResult, Labels | None]:
+    """Return a study folder's result, with label map and picture on the store's disk, and without the images."""
+    content = _read_json(folder / RESULT_FILE)
+    result = result_from_json(content)
+    labels = read_labels(folder / LABELS_FILE) if result.status is Status.SCORED else None
+    picture = folder / OVERVIEW_FILE
+    pictures = {("overview", OVERVIEW_FILE): store.contents.put(picture.read_bytes())} if picture.is_file() else {}
+    draft = NewResult(
         name=result.study,
         result=content,
         labels_sha256=store.contents.put(pack_voxels(labels.labels_zyx, labels.grid)) if labels else None,
         voxels_sha256=hashlib.sha256(labels.labels_zyx.tobytes()).hexdigest() if labels else None,
-        contents={key: store.contents.put(each) for key, each in contents.items()},
-        identity=identity,
+        contents=pictures,
     )
-    return new, problem
+    return draft, result, labels
+
+
+def _with_images(
+    store: Store, draft: NewResult, result: StudyResult, labels: Labels | None, studies: Sequence[Study]
+) -> tuple[NewResult, str | None]:
+    """Return what is to be stored with the images that were scored, and what it lacks."""
+    study_id = store.find_study(draft.input_key)
+    if study_id is not None and store.has_scan(study_id):
+        _check(store.load_scan(study_id), labels, result)
+        return draft, None
+    found = _find_images(result, studies)
+    if found is None:
+        return draft, NO_IMAGES if labels is not None else None
+    study, series, scan = found
+    _check(scan, labels, result)
+    images = scan_contents(scan) | {
+        ("dicom", one.sop_instance_uid): one.source.read_bytes() for one in series.instances
+    }
+    on_disk = {key: store.contents.put(each) for key, each in images.items()}
+    return replace(draft, contents={**draft.contents, **on_disk}, identity=_identity(study, series)), None
 
 
 def _read_json(path: Path) -> dict[str, JsonValue]:
@@ -152,17 +156,6 @@ def _read_json(path: Path) -> dict[str, JsonValue]:
     if not isinstance(content, dict):
         raise InputError(f"{path.name} holds no JSON object")
     return content
-
-
-def _has_scan(store: Store, result: StudyResult) -> bool:
-    study_id = store.find_study(result.provenance.input_sha256) if result.provenance.input_sha256 else None
-    if study_id is None:
-        return False
-    try:
-        store.load_scan(study_id)
-    except NotInStoreError:
-        return False
-    return True
 
 
 def _find_images(result: StudyResult, studies: Sequence[Study]) -> tuple[Study, Series, Scan] | None:

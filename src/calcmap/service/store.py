@@ -73,6 +73,17 @@ class Store:
         with self.database.reading() as connection:
             return store_studies.find_study(connection, input_key)
 
+    def find_result(self, new: NewResult) -> StoredResult | None:
+        """Return where a machine result lies, ``None`` when it was never stored."""
+        with self.database.reading() as connection:
+            return store_studies.find_result(connection, new)
+
+    def has_scan(self, study_id: int) -> bool:
+        """Tell whether the CT of a study is there."""
+        with self.database.reading() as connection:
+            known = store_studies.read_contents(connection, study_id, kind="ct")
+        return bool(known) and all(self.contents.has(sha256) for sha256 in known.values())
+
     def study_contents(self, study_id: int, *, kind: str) -> dict[str, str]:
         """Return the SHA-256 of a study's contents of one kind, by name."""
         with self.database.reading() as connection:

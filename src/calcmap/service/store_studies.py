@@ -140,16 +140,7 @@ def add_result(connection: Connection, new: NewResult, *, actor: str, time_utc: 
     study_id = _study_id(connection, new, time_utc)
     n_contents = _add_contents(connection, study_id, new.contents)
     _add_identity(connection, study_id, new.identity)
-    present = connection.execute(
-        select(MACHINE_RESULT.c.id, MACHINE_RESULT.c.number).where(
-            MACHINE_RESULT.c.study_id == study_id, MACHINE_RESULT.c.result_sha256 == new.result_sha256
-        )
-    ).first()
-    stored = (
-        StoredResult(study_id, present.id, present.number, False)
-        if present
-        else _insert_result(connection, study_id, new, actor, time_utc)
-    )
+    stored = find_result(connection, new) or _insert_result(connection, study_id, new, actor, time_utc)
     if stored.is_new or n_contents:
         detail: dict[str, JsonValue] = {
             "result": stored.result_id,
@@ -188,6 +179,16 @@ def find_study(connection: Connection, key: str) -> int | None:
     """Return the number of the study with an input key, ``None`` when there is none."""
     found: int | None = connection.execute(select(STUDY.c.id).where(STUDY.c.input_key == key)).scalar()
     return found
+
+
+def find_result(connection: Connection, new: NewResult) -> StoredResult | None:
+    """Return where a machine result lies, ``None`` when it is not there."""
+    result = MACHINE_RESULT.c
+    query = select(result.study_id, result.id, result.number).where(
+        result.study_id == find_study(connection, new.input_key), result.result_sha256 == new.result_sha256
+    )
+    row = connection.execute(query).first()
+    return StoredResult(row.study_id, row.id, row.number, False) if row else None
 
 
 def read_worklist(connection: Connection) -> list[WorklistRow]:
