@@ -58,10 +58,18 @@ def test_the_reference_may_differ_within_a_range() -> None:
 
 
 def test_resamples_without_a_kappa_are_left_out() -> None:
-    # Two of three cases alike: some resamples hold one category alone.
-    pairs = np.array([[0, 0], [0, 0], [1, 1]])
+    # Six of twelve cases in each of two categories: one resample in two thousand holds one category alone.
+    pairs = np.array([[0, 0], [1, 1]] * 6)
     found = kappa_difference(pairs, pairs, n_categories=4)
     assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_with_many_resamples_without_a_kappa_there_is_no_interval() -> None:
+    # Two of three cases alike: one resample in three holds one category alone.
+    pairs = np.array([[0, 0], [0, 0], [1, 1]])
+    found = kappa_difference(pairs, pairs, n_categories=4)
+    assert (found.estimate, found.low, found.high) == (0.0, None, None)
+    assert "do not define" in (found.reason or "")
 
 
 @pytest.mark.parametrize(("pairs", "n"), [(np.zeros((0, 2), int), 0), (np.zeros((4, 2), int), 4)])

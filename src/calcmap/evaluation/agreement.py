@@ -117,19 +117,36 @@ def weighted_kappa(matrix: ArrayLike, weighting: Weighting, *, confidence: float
         return Kappa(None, None, None, n, "there are no cases", weighting=weighting)
     share = counts / n
     weights = agreement_weights(counts.shape[0], weighting)
-    by_row, by_column = share.sum(axis=1), share.sum(axis=0)
-    observed, expected = float((weights * share).sum()), float(by_row @ weights @ by_column)
-    if 1.0 - expected < ROUNDING:
+    kappa, expected = kappa_of_shares(share, weights)
+    if kappa is None:
         reason = "both readers put every case into one category, so nothing is left to agree on beyond chance"
         return Kappa(None, None, None, n, reason, weighting=weighting)
-    kappa = (observed - expected) / (1.0 - expected)
-    marginal = (weights @ by_column)[:, None] + (by_row @ weights)[None, :]
+    marginal = marginal_weights(share, weights)
     spread = float((share * (weights - marginal * (1.0 - kappa)) ** 2).sum())
     variance = (spread - (kappa - expected * (1.0 - kappa)) ** 2) / (n * (1.0 - expected) ** 2)
     error = math.sqrt(max(variance, 0.0))  # rounding can push a variance of zero below it
     return Kappa(
         kappa, kappa - quantile * error, kappa + quantile * error, n, standard_error=error, weighting=weighting
     )
+
+
+def kappa_of_shares(share: Float64Array, weights: Float64Array) -> tuple[float | None, float]:
+    """Return kappa and the agreement expected by chance, from shares of cases, shape (k, k), and `agreement_weights`.
+
+    Kappa is ``None`` where chance alone would agree fully, up to `ROUNDING`.
+    """
+    observed = float((weights * share).sum())
+    expected = float(share.sum(axis=1) @ weights @ share.sum(axis=0))
+    if 1.0 - expected < ROUNDING:
+        return None, expected
+    return (observed - expected) / (1.0 - expected), expected
+
+
+def marginal_weights(share: Float64Array, weights: Float64Array) -> Float64Array:
+    """Return for each cell, shape (k, k), the mean weight of its row's category plus that of its column's."""
+    by_row, by_column = share.sum(axis=1), share.sum(axis=0)
+    marginal: Float64Array = (weights @ by_column)[:, None] + (by_row @ weights)[None, :]
+    return marginal
 
 
 def proportion_agreement(matrix: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:

@@ -12,7 +12,14 @@ from scipy import stats
 
 from calcmap.core.errors import InputError
 from calcmap.core.volume import Float64Array
-from calcmap.evaluation.agreement import ROUNDING, Weighting, agreement_weights, confusion_matrix
+from calcmap.evaluation.agreement import (
+    ROUNDING,
+    Weighting,
+    agreement_weights,
+    confusion_matrix,
+    kappa_of_shares,
+    marginal_weights,
+)
 from calcmap.statistics.estimates import CONFIDENCE, Estimate, normal_quantile
 
 ReaderPair = tuple[ArrayLike, ArrayLike]
@@ -165,12 +172,10 @@ def _pulls(pair: ReaderPair, *, n_categories: int, weighting: Weighting) -> tupl
     if n == 0:
         return None, np.zeros(0)
     share, weights = counts / n, agreement_weights(n_categories, weighting)
-    by_row, by_column = share.sum(axis=1), share.sum(axis=0)
-    observed, expected = float((weights * share).sum()), float(by_row @ weights @ by_column)
-    if 1.0 - expected < ROUNDING:
+    kappa, expected = kappa_of_shares(share, weights)
+    if kappa is None:
         return None, np.zeros(n)
-    kappa = (observed - expected) / (1.0 - expected)
-    marginal = (weights @ by_column)[:, None] + (by_row @ weights)[None, :]
+    marginal = marginal_weights(share, weights)
     cell = (weights - marginal * (1.0 - kappa) - (kappa - expected * (1.0 - kappa))) / (1.0 - expected)
     pull: Float64Array = cell[rows.astype(np.int64), columns.astype(np.int64)]
     return kappa, pull

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from calcmap.core.errors import InputError
 from calcmap.core.volume import Float64Array
-from calcmap.evaluation.agreement import CONFIDENCE, ROUNDING, Estimate, confusion_matrix
+from calcmap.evaluation.agreement import Weighting, agreement_weights, confusion_matrix, kappa_of_shares
+from calcmap.statistics.bootstrap import Bootstrap, Indices, bootstrap_draws, percentile_interval
+from calcmap.statistics.estimates import CONFIDENCE, Estimate
 
 DRAWS = 2000
 """Resamples of a bootstrap interval (our choice; its ends then move by a few thousandths from seed to seed)."""
@@ -44,7 +48,8 @@ def kappa_difference(
     -------
     Estimate
         Positive where ``first`` agrees better. Estimate ``None`` where a kappa is not defined. Resamples in which one
-        is not are left out; the limits are ``None`` where that leaves none.
+        is not are left out; the limits are ``None`` where these are more than `UNDEFINED_SHARE` of
+        `calcmap.statistics.bootstrap`, and ``reason`` says so.
 
     Raises
     ------
@@ -53,7 +58,8 @@ def kappa_difference(
 
     Notes
     -----
-    Kappa is that of `calcmap.evaluation.agreement.weighted_kappa`.
+    Kappa is that of `calcmap.evaluation.agreement.weighted_kappa`. The difference of the same name in
+    `calcmap.evaluation.kappa_comparison` has an interval by the delta method, which no seed moves.
 
     References
     ----------
@@ -65,41 +71,27 @@ def kappa_difference(
         raise InputError(f"the first has {n} cases and the second {len(cells[1])}; they must be the same cases")
     if n == 0:
         return Estimate(None, None, None, 0, "there are no cases")
-    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=draws)  # (draws, n)
-    everyone = np.ones((1, n))
-    observed, resampled = (
-        _kappas(weights @ cells[0], n_categories) - _kappas(weights @ cells[1], n_categories)
-        for weights in (everyone, times)
-    )
-    if np.isnan(observed[0]):
+    weights = agreement_weights(n_categories, Weighting.LINEAR)
+    statistic = partial(_difference, cells=np.stack(cells), weights=weights)
+    observed = statistic(np.arange(n))
+    if np.isnan(observed):
         return Estimate(None, None, None, n, "a kappa is not defined: every case lies in one category")
-    defined = resampled[~np.isnan(resampled)]
-    if defined.size == 0:
-        return Estimate(float(observed[0]), None, None, n)
-    low, high = np.quantile(defined, [(1.0 - confidence) / 2, (1.0 + confidence) / 2])
-    return Estimate(float(observed[0]), float(low), float(high), n)
+    drawn = bootstrap_draws(statistic, n, settings=Bootstrap(draws, seed))
+    interval = percentile_interval(drawn[:, 0], confidence=confidence)
+    return Estimate(observed, interval.low, interval.high, n, interval.reason)
 
 
-def _cells(pairs: ArrayLike, *, n_categories: int) -> Float64Array:
-    """Return which cell of the confusion matrix each case stands in, (n, n_categories ** 2), ones and zeros."""
+def _cells(pairs: ArrayLike, *, n_categories: int) -> Indices:
+    """Return which cell of the confusion matrix each case stands in, row by row, shape (n,)."""
     table = np.asarray(pairs)
     if table.ndim != 2 or table.shape[1] != 2:
         raise InputError(f"expected a reference and a found category for each case, got shape {table.shape}")
     confusion_matrix(table[:, 0], table[:, 1], n_categories=n_categories)  # refuses what are no categories
-    cell = table[:, 0].astype(np.int64) * n_categories + table[:, 1].astype(np.int64)
-    return np.eye(n_categories**2)[cell]
+    return table[:, 0].astype(np.intp) * n_categories + table[:, 1].astype(np.intp)
 
 
-def _kappas(counts: Float64Array, n_categories: int) -> Float64Array:
-    """Return the linear weighted kappa of confusion matrices (m, n_categories ** 2), NaN where it is not defined."""
-    share = (counts / counts.sum(axis=1, keepdims=True)).reshape(-1, n_categories, n_categories)
-    category = np.arange(n_categories)
-    weights = 1.0 - np.abs(category[:, None] - category[None, :]) / (n_categories - 1)
-    by_row, by_column = share.sum(axis=2), share.sum(axis=1)
-    observed = (share * weights).sum(axis=(1, 2))
-    expected = np.einsum("mi,ij,mj->m", by_row, weights, by_column)
-    open_to_chance = 1.0 - expected
-    is_defined = open_to_chance >= ROUNDING
-    kappas = np.full(len(counts), np.nan)
-    kappas[is_defined] = (observed - expected)[is_defined] / open_to_chance[is_defined]
-    return kappas
+def _difference(indices: Indices, *, cells: Indices, weights: Float64Array) -> float:
+    """Return kappa of the first less that of the second, cells (2, n), in one sample; NaN where one is not defined."""
+    counts = (np.bincount(each[indices], minlength=weights.size).reshape(weights.shape) for each in cells)
+    one, other = (kappa_of_shares(each / len(indices), weights)[0] for each in counts)
+    return np.nan if one is None or other is None else one - other

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from calcmap.core.volume import Float64Array
-from calcmap.evaluation.agreement import ROUNDING, Weighting, agreement_weights
+from calcmap.evaluation.agreement import Weighting, agreement_weights, kappa_of_shares
 from calcmap.statistics.bootstrap import (
     Bootstrap,
     DrawnInterval,
@@ -134,14 +134,8 @@ def statistics_of(indices: Indices, *, patients: ResampledPatients) -> Float64Ar
 
 
 def _kappas(share: Float64Array) -> list[float]:
-    by_row, by_column = share.sum(axis=1), share.sum(axis=0)
-    kappas = []
-    for weighting in Weighting:
-        weights = agreement_weights(len(share), weighting)
-        expected = float(by_row @ weights @ by_column)
-        is_defined = 1.0 - expected >= ROUNDING
-        kappas.append((float((weights * share).sum()) - expected) / (1.0 - expected) if is_defined else np.nan)
-    return kappas
+    found = (kappa_of_shares(share, agreement_weights(len(share), weighting))[0] for weighting in Weighting)
+    return [np.nan if kappa is None else kappa for kappa in found]
 
 
 def _score_statistics(scores: Float64Array) -> list[float]:

@@ -7,12 +7,11 @@ its own, numbered by seed and draw, so the result does not depend on the number 
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +21,7 @@ from calcmap.core.machine import usable_cores
 from calcmap.core.volume import Float64Array
 from calcmap.statistics.bootstrap import UNDEFINED_SHARE
 from calcmap.statistics.estimates import CONFIDENCE, Estimate
+from calcmap.statistics.processes import run_draws
 
 Rows = NDArray[np.int64]
 """Row numbers of the patients drawn, with repetitions; shape (drawn,)."""
@@ -216,7 +216,9 @@ def bootstrap(
         raise ConfigError(f"workers is {workers}, expected at least 1")
     estimates = statistics(np.arange(resampling.n_patients, dtype=np.int64))
     outcomes: dict[int, Mapping[str, float | Undefined] | Undefined] = {}
-    for finished in _tasks(statistics, resampling, settings=settings, workers=workers or usable_cores()):
+    job = partial(_some_draws, statistics, resampling, settings.seed)
+    processes = workers or usable_cores()
+    for finished in run_draws(job, settings.draws, at_a_time=DRAWS_PER_TASK, workers=processes):
         outcomes.update(finished)
         if advance is not None:
             advance(len(finished))
@@ -279,43 +281,9 @@ def _type_2_quantile(values: Float64Array, share: float) -> float:
 _Outcome = Mapping[str, "float | Undefined"] | Undefined
 
 
-def _tasks(
-    statistics: Statistics, resampling: Resampling, *, settings: BootstrapSettings, workers: int
-) -> Iterator[dict[int, _Outcome]]:
-    """Yield the outcomes of the draws by their number, a few at a time, in whatever order they are done."""
-    starts = range(0, settings.draws, DRAWS_PER_TASK)
-    spans = [range(start, min(start + DRAWS_PER_TASK, settings.draws)) for start in starts]
-    if workers == 1:
-        for span in spans:
-            yield _run_draws(statistics, resampling, settings.seed, span)
-        return
-    context = multiprocessing.get_context("spawn")  # fork would copy a process whose libraries run threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_keep, initargs=(statistics, resampling)) as pool:
-        futures: list[Future[dict[int, _Outcome]]] = [pool.submit(_run_kept, settings.seed, span) for span in spans]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            # After an error, or when the caller stops listening, draws that have not begun are not worth waiting for.
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-_kept: list[tuple[Statistics, Resampling]] = []
-"""What a worker process was given once, so that the table does not travel with every task."""
-
-
-def _keep(statistics: Statistics, resampling: Resampling) -> None:
-    _kept[:] = [(statistics, resampling)]
-
-
-def _run_kept(seed: int, span: range) -> dict[int, _Outcome]:
-    statistics, resampling = _kept[0]
-    return _run_draws(statistics, resampling, seed, span)
-
-
-def _run_draws(statistics: Statistics, resampling: Resampling, seed: int, span: range) -> dict[int, _Outcome]:
+def _some_draws(statistics: Statistics, resampling: Resampling, seed: int, numbers: range) -> dict[int, _Outcome]:
     outcomes: dict[int, _Outcome] = {}
-    for number in span:
+    for number in numbers:
         random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         try:
             outcomes[number] = dict(statistics(resampling.draw(random)))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import Enum
 from importlib import metadata
 
-from calcmap.report.numerals import LEAST_P, between
+from calcmap.report.numerals import LEAST_P, between, p_value
 from calcmap.statistics.estimates import Estimate
 
 
@@ -67,7 +67,7 @@ def worded_p(p: float | None) -> str:
     """Return ``p = 0.012``, ``p < 0.001``, or that there is none."""
     if p is None:
         return "p not defined"
-    return f"p < {LEAST_P}" if p < LEAST_P else f"p = {p:.3f}"
+    return f"p < {LEAST_P}" if p < LEAST_P else f"p = {p_value(p)}"
 
 
 def is_small(p: float | None, *, confidence: float) -> bool:

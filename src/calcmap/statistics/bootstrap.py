@@ -5,11 +5,10 @@ Draw k of a seed is the same whatever the number of processes and of draws.
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +17,7 @@ from scipy.special import ndtr, ndtri
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.volume import Float64Array
 from calcmap.statistics.estimates import CONFIDENCE
+from calcmap.statistics.processes import run_draws
 
 Indices = NDArray[np.intp]
 Statistic = Callable[[Indices], ArrayLike]
@@ -106,7 +106,8 @@ def bootstrap_draws(
     if n < 1:
         raise InputError("a bootstrap needs at least one case, got 0")
     parts: dict[int, Float64Array] = {}
-    for first, rows in _parts(statistic, n, settings):
+    job = partial(_some_draws, statistic, n, settings.seed)
+    for first, rows in run_draws(job, settings.draws, at_a_time=DRAWS_PER_JOB, workers=settings.workers):
         parts[first] = rows
         if advance is not None:
             advance(len(rows))
@@ -218,28 +219,9 @@ def bootstrap_p(draws: ArrayLike) -> float | None:
     return float(min(1.0, 2.0 * (smaller + 1) / (values.size + 1)))
 
 
-def _parts(statistic: Statistic, n: int, settings: Bootstrap) -> Iterator[tuple[int, Float64Array]]:
-    """Yield the first draw and the rows of each part, in whatever order they are finished."""
-    firsts = range(0, settings.draws, DRAWS_PER_JOB)
-    if settings.workers == 1:
-        for first in firsts:
-            yield _some_draws(statistic, n, settings, first)
-        return
-    context = multiprocessing.get_context("spawn")  # fork would copy a process whose libraries run threads
-    with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
-        waiting: set[Future[tuple[int, Float64Array]]] = {
-            pool.submit(_some_draws, statistic, n, settings, first) for first in firsts
-        }
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-
-
-def _some_draws(statistic: Statistic, n: int, settings: Bootstrap, first: int) -> tuple[int, Float64Array]:
-    last = min(first + DRAWS_PER_JOB, settings.draws)
-    rows = [_row(statistic, resample(n, seed=settings.seed, draw=draw)) for draw in range(first, last)]
-    return first, np.stack(rows)
+def _some_draws(statistic: Statistic, n: int, seed: int, numbers: range) -> tuple[int, Float64Array]:
+    rows = [_row(statistic, resample(n, seed=seed, draw=draw)) for draw in numbers]
+    return numbers.start, np.stack(rows)
 
 
 def _row(statistic: Statistic, indices: Indices) -> Float64Array:
