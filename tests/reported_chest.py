@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
 from highdicom.sr import srread
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from calcmap.core.result import StudyResult
@@ -22,7 +20,7 @@ from calcmap.report.dicom.filing import Filing
 from calcmap.report.dicom.measurements import measurement_report
 from calcmap.report.dicom.segmentation import segmentation
 from calcmap.scoring.percentiles import Ethnicity
-from scored_chest import HEADER, StubCascade, scored_chest, write_chest
+from scored_chest import StubCascade, scored_chest, write_chest
 
 MADE_AT = datetime(2026, 11, 23, 22, 40, 5)
 SIGNED_AT = datetime(2026, 11, 24, 8, 15)
@@ -64,10 +62,10 @@ class ReportedChest:
         return srread(held)
 
     def again(self, *, result: StudyResult | None = None, settings: ReportSettings = SETTINGS) -> Reports:
-        """Return reports of another result on the same scan, or with other settings."""
+        """Return reports of another result on the same scan, or with other settings; without pictures."""
         return make_reports(
             self.scored.result if result is None else result,
-            self.scored.volume,
+            None,
             self.scored.labels,
             study=self.study,
             settings=settings,
@@ -83,14 +81,3 @@ def reported_chest(folder: Path) -> ReportedChest:
     write_reports(reports, folder / "out")
     source = read_source_series(study, study.series[0].uid)
     return ReportedChest(study, scored, reports, source, folder / "out")
-
-
-def altered_chest(folder: Path, alter: Callable[[Dataset], None]) -> Study:
-    """Return a study of the chest with every header changed."""
-    write_chest(folder, header=replace(HEADER, seed="altered"))
-    for path in folder.iterdir():
-        image = dcmread(path)
-        alter(image)
-        image.save_as(path, enforce_file_format=True)
-    (study,) = find_studies([folder])
-    return study
