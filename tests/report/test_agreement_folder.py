@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from calcmap.report.agreement_figures import _bland_altman_figure
 from calcmap.report.agreement_folder import write_agreement
 from calcmap.report.agreement_json import agreement_to_json
 from calcmap.report.agreement_tables import agreement_tables
+from calcmap.report.checklists import agreement_facts
 from calcmap.report.figures import new_figure, save_figure
 from calcmap.report.numerals import between, p_value, percent
+from calcmap.report.provenance import provenance_blocks
 from calcmap.report.tables import TextTable, csv_text, latex_text, markdown_text, write_tables
 from calcmap.statistics.estimates import Estimate
 from evaluation.agreement_readings import made_readings
@@ -142,3 +145,11 @@ def test_shares_and_p_values_are_printed_as_papers_do() -> None:
     assert percent(Estimate(0.125, 0.1, 0.15, 80)) == "12.5 (10.0 to 15.0)"
     assert percent(Estimate(None, None, None, 0)) == "-"
     assert [p_value(p) for p in (None, 0.0001, 0.0123, 1.0)] == ["-", "<0.001", "0.012", "1.000"]
+
+
+def test_the_number_of_processes_changes_nothing(report: AgreementReport) -> None:
+    many = replace(report, settings=replace(report.settings, workers=7))
+    assert agreement_to_json(report) == agreement_to_json(many)
+    assert agreement_facts(report, table_sha256="0") == agreement_facts(many, table_sha256="0")
+    ends = [provenance_blocks(each.settings, table_sha256="") for each in (report, many)]
+    assert ends[0] == ends[1]

@@ -101,6 +101,7 @@ def test_the_folder_holds_json_tables_figures_and_page(study: PrognosisStudy, tm
         "report.html",
     }
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert whole["settings_sha256"] in html
     assert html.count("data:image/png;base64,") == len(list((tmp_path / "out" / "figures").glob("*.png"))) > 0
     with (tmp_path / "out" / "tables" / "reclassification.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader(file))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
-from enum import StrEnum
-from typing import Any
 
 from calcmap import __version__
-from calcmap.core.config import config_sha256, config_to_dict
+from calcmap.core.config import config_to_dict
 from calcmap.evaluation.icc import Icc
 from calcmap.evaluation.study import (
     REFERENCE,
@@ -18,14 +15,17 @@ from calcmap.evaluation.study import (
     ScoreAgreement,
     ThreeWay,
 )
+from calcmap.report.plain_json import Json, plain_json
+from calcmap.report.provenance import settings_sha256
 from calcmap.statistics.bootstrap import DrawnInterval
 from calcmap.statistics.estimates import Estimate
 
-Json = dict[str, Any]  # Any: whatever JSON holds
-
 
 def agreement_to_json(report: AgreementReport) -> Json:
-    """Return a report as JSON-ready dicts; what is not defined is ``null`` with a reason beside it."""
+    """Return a report as JSON-ready dicts; what is not defined is ``null`` with a reason beside it.
+
+    The number of processes is left out: no result depends on it.
+    """
     settings, readings = report.settings, report.readings
     columns = {part: {"column": reading.name, "kind": str(reading.kind)} for part, reading in readings.by_part.items()}
     whole: Json = {
@@ -41,10 +41,10 @@ def agreement_to_json(report: AgreementReport) -> Json:
         "scores": None if report.scores is None else _scores(report.scores),
         "three_way": None if report.three_way is None else _three_way(report.three_way),
         "notes": list(report.notes),
-        "settings": config_to_dict(settings),
-        "settings_sha256": config_sha256(settings),
+        "settings": {name: value for name, value in config_to_dict(settings).items() if name != "workers"},
+        "settings_sha256": settings_sha256(settings),
     }
-    plain: Json = _plain(whole)
+    plain: Json = plain_json(whole)
     return plain
 
 
@@ -122,14 +122,3 @@ def _estimate(estimate: Estimate) -> Json:
 
 def _drawn(interval: DrawnInterval) -> Json:
     return asdict(interval)
-
-
-def _plain(value: Any) -> Any:  # Any: whatever JSON holds
-    """Return a value whose enums are text, tuples lists, and numbers finite: JSON has no infinity."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, StrEnum):
-        return value.value
-    return None if isinstance(value, float) and not math.isfinite(value) else value

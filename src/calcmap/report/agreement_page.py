@@ -8,7 +8,7 @@ from calcmap.evaluation.agreement import Weighting
 from calcmap.evaluation.bland_altman import Line, VaryingLimits
 from calcmap.evaluation.detection import Detection
 from calcmap.evaluation.study import REFERENCE, TEST, VISUAL, AgreementReport, PairAgreement, ScoreAgreement, ThreeWay
-from calcmap.report.agreement_tables import agreement_tables
+from calcmap.report.agreement_tables import agreement_tables, who
 from calcmap.report.page import Block, Page, Paragraph, Picture, Section
 from calcmap.report.provenance import MADE_BY, provenance_blocks
 from calcmap.report.sentences import (
@@ -64,7 +64,7 @@ def agreement_page(report: AgreementReport, *, pictures: Mapping[str, bytes], ta
     ]
     return Page(
         title="Agreement of calcium readings",
-        lead=f"{capital(_who(report, TEST))} against {_who(report, REFERENCE)}; {_people(report, report.readings.n)}.",
+        lead=f"{capital(who(report, TEST))} against {who(report, REFERENCE)}; {_people(report, report.readings.n)}.",
         sections=tuple(sections),
         made_by=MADE_BY,
         is_simulated=report.settings.is_simulated,
@@ -77,10 +77,6 @@ def _people(report: AgreementReport, n: int) -> str:
 
 def _kind(report: AgreementReport) -> str:
     return "simulated " if report.settings.is_simulated else ""
-
-
-def _who(report: AgreementReport, part: str) -> str:
-    return f"{part} ({report.readings.by_part[part].name})"
 
 
 def _result(*sentences: str) -> Paragraph:

@@ -10,10 +10,9 @@ from calcmap.evaluation.bland_altman import Limits, Ratios, VaryingLimits
 from calcmap.evaluation.detection import Reclassified
 from calcmap.evaluation.icc import Icc
 from calcmap.evaluation.study import AgreementReport, PairAgreement, ScoreAgreement, ThreeWay
-from calcmap.report.numerals import between, p_value, percent
+from calcmap.report.numerals import between, limits, p_value, percent
+from calcmap.report.sentences import interval_name
 from calcmap.report.tables import TextTable
-from calcmap.statistics.bootstrap import DrawnInterval
-from calcmap.statistics.estimates import Estimate
 
 WEIGHTS_NOTE = {
     Weighting.UNWEIGHTED: "unweighted: every disagreement counts all",
@@ -49,10 +48,10 @@ def _matrix(report: AgreementReport, pair: PairAgreement) -> TextTable:
     whole = "concordance" if pair is report.pair else f"concordance_{pair.first}_{pair.second}"
     return TextTable(
         name=whole,
-        title=f"Patients by category: rows {_who(report, pair.first)}, columns {_who(report, pair.second)}",
+        title=f"Patients by category: rows {who(report, pair.first)}, columns {who(report, pair.second)}",
         columns=(pair.first, *(f"{pair.second} {name}" for name in names), "all"),
         rows=(*rows, ("all", *map(str, totals), str(sum(totals)))),
-        note=f"Same category: {percent(pair.exact)}.",
+        note=f"Same category: {percent(pair.exact)} %.",
     )
 
 
@@ -61,12 +60,12 @@ def _kappas(report: AgreementReport) -> TextTable:
     if report.three_way is not None:
         pairs += [report.three_way.reference_visual, report.three_way.test_visual]
     rows = tuple(
-        (f"{pair.first} and {pair.second}", kappa.value.weighting, between(kappa.value), _drawn(kappa.bootstrap))
+        (f"{pair.first} and {pair.second}", kappa.value.weighting, between(kappa.value), limits(kappa.bootstrap))
         for pair in pairs
         for kappa in pair.kappas
     )
     note = f"{'; '.join(WEIGHTS_NOTE.values())}. {_bootstrap_note(report)}"
-    columns = ("readers", "weights", f"kappa ({_percent_interval(report)})", "bootstrap interval")
+    columns = ("readers", "weights", f"kappa ({_interval(report)})", "bootstrap interval")
     return TextTable("kappa", f"Cohen's kappa of categories, n = {report.readings.n}", columns, rows, note)
 
 
@@ -79,10 +78,8 @@ def _detection(report: AgreementReport) -> TextTable:
         for each in report.pair.detections
     )
     columns = ("positive", "sensitivity %", "specificity %", "PPV %", "NPV %", "accuracy %")
-    note = (
-        f"Wilson {_percent_interval(report)}. The first row is any calcium. Predictive values hold at this prevalence."
-    )
-    return TextTable("detection", f"{_who(report, 'test')} against {_who(report, 'reference')}", columns, rows, note)
+    note = f"Wilson {_interval(report)}. The first row is any calcium. Predictive values hold at this prevalence."
+    return TextTable("detection", f"{who(report, 'test')} against {who(report, 'reference')}", columns, rows, note)
 
 
 def _reclassified(report: AgreementReport) -> TextTable:
@@ -90,7 +87,7 @@ def _reclassified(report: AgreementReport) -> TextTable:
     rows = tuple(_moved(each) for each in (shifts.overall, *shifts.by_reference))
     note = (
         f"One category apart {percent(shifts.by_one)} %, more {percent(shifts.by_more)} %; as many up as down: "
-        f"exact sign test p {p_value(shifts.p_up_equals_down)}. Wilson {_percent_interval(report)}."
+        f"exact sign test p {p_value(shifts.p_up_equals_down)}. Wilson {_interval(report)}."
     )
     columns = ("reference category", "patients", "up %", "same %", "down %")
     return TextTable("reclassified", "Patients whom the test puts higher or lower", columns, rows, note)
@@ -118,8 +115,8 @@ def _correlations(report: AgreementReport, scores: ScoreAgreement) -> TextTable:
         "Lin's concordance, scores": scores.concordance_raw,
         "Lin's concordance, log(1 + score)": scores.concordance_log,
     }
-    rows = tuple((name, between(each.value), _drawn(each.bootstrap)) for name, each in named.items())
-    columns = ("", f"estimate ({_percent_interval(report)})", "bootstrap interval")
+    rows = tuple((name, between(each.value), limits(each.bootstrap)) for name, each in named.items())
+    columns = ("", f"estimate ({_interval(report)})", "bootstrap interval")
     note = f"r2 by Fisher, rho by Bonett and Wright, Lin's by bootstrap. {_bootstrap_note(report)}"
     return TextTable("correlation", f"Scores of test and reference, n = {report.readings.n}", columns, rows, note)
 
@@ -130,8 +127,8 @@ def _iccs(report: AgreementReport, scores: ScoreAgreement) -> TextTable:
         for raw, log in zip(scores.icc_raw, scores.icc_log, strict=True)
     )
     note = (
-        f"Intervals by F ({_percent_interval(report)}). Bootstrap of ICC(A,1): scores {_drawn(scores.icc_a1_raw)}, "
-        f"log(1 + score) {_drawn(scores.icc_a1_log)}."
+        f"Intervals by F ({_interval(report)}). Bootstrap of ICC(A,1): scores {limits(scores.icc_a1_raw)}, "
+        f"log(1 + score) {limits(scores.icc_a1_log)}."
     )
     columns = ("form", "scores", "F test", "log(1 + score)", "F test of log")
     return TextTable("icc", f"Intraclass correlation, 2 readers, n = {report.readings.n}", columns, rows, note)
@@ -151,16 +148,16 @@ def _limits(report: AgreementReport, scores: ScoreAgreement) -> TextTable:
         ("(test + 1) / (reference + 1)", *_three(ratios, digits=2), "-"),
     )
     columns = ("difference", "bias", "lower limit", "upper limit", "SD")
-    note = f"Bland and Altman; in brackets {_percent_interval(report)} of bias and limits. 1 is no bias for the ratio."
+    note = f"Bland and Altman; in brackets {_interval(report)} of bias and limits. 1 is no bias for the ratio."
     return TextTable("limits_of_agreement", f"Limits of agreement, n = {report.readings.n}", columns, rows, note)
 
 
-def _three(limits: Limits | Ratios, *, digits: int) -> tuple[str, ...]:
-    return tuple(between(each, digits=digits) for each in (limits.bias, limits.lower, limits.upper))
+def _three(found: Limits | Ratios, *, digits: int) -> tuple[str, ...]:
+    return tuple(between(each, digits=digits) for each in (found.bias, found.lower, found.upper))
 
 
-def _sd(limits: Limits, *, digits: int) -> str:
-    return "-" if limits.sd is None else f"{limits.sd:.{digits}f}"
+def _sd(found: Limits, *, digits: int) -> str:
+    return "-" if found.sd is None else f"{found.sd:.{digits}f}"
 
 
 def _varying_limits(scores: ScoreAgreement) -> Iterator[TextTable]:
@@ -191,7 +188,7 @@ def _comparison(report: AgreementReport, three_way: ThreeWay) -> TextTable:
             each.weighting.value,
             between(each.difference),
             p_value(each.difference.p),
-            _drawn(each.bootstrap),
+            limits(each.bootstrap),
             p_value(each.bootstrap_p),
         )
         for each in three_way.contrasts
@@ -209,16 +206,13 @@ def _comparison(report: AgreementReport, three_way: ThreeWay) -> TextTable:
     return TextTable("kappa_comparison", f"Three readers compared, n = {report.readings.n}", columns, rows, note)
 
 
-def _who(report: AgreementReport, part: str) -> str:
+def who(report: AgreementReport, part: str) -> str:
+    """Return a reader with the column that it stands in."""
     return f"{part} ({report.readings.by_part[part].name})"
 
 
-def _percent_interval(report: AgreementReport) -> str:
-    return f"{100 * report.settings.confidence:g} % interval"
-
-
-def _drawn(interval: DrawnInterval) -> str:
-    return between(Estimate(None, interval.low, interval.high, interval.draws))
+def _interval(report: AgreementReport) -> str:
+    return interval_name(report.settings.confidence)
 
 
 def _bootstrap_note(report: AgreementReport) -> str:

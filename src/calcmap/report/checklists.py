@@ -17,14 +17,13 @@ from importlib import resources
 from pathlib import Path
 
 from calcmap import __version__
-from calcmap.core.config import config_sha256
 from calcmap.core.errors import InputError
 from calcmap.evaluation.study import REFERENCE, TEST, AgreementReport
 from calcmap.io.text_files import write_texts
 from calcmap.prognosis.config import Analysis, MissingRule
 from calcmap.prognosis.study import PrognosisStudy
 from calcmap.report.numerals import between, percent
-from calcmap.report.provenance import PACKAGES
+from calcmap.report.provenance import PACKAGES, StudySettings, settings_sha256
 from calcmap.report.sentences import counted, listed, software_sentence
 from calcmap.report.tables import TextTable, csv_text, markdown_text
 
@@ -340,6 +339,6 @@ def _counts(matrix: tuple[tuple[int, ...], ...], names: tuple[str, ...]) -> str:
     return listed(f"{name} {sum(row)}" for name, row in zip(names, matrix, strict=True))
 
 
-def _hashes(settings: object, table_sha256: str) -> str:
+def _hashes(settings: StudySettings, table_sha256: str) -> str:
     table = f", table SHA-256 {table_sha256}" if table_sha256 else ""
-    return f"Settings SHA-256 {config_sha256(settings)}{table}."
+    return f"Settings SHA-256 {settings_sha256(settings)}{table}."

@@ -15,7 +15,6 @@ Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 BACKGROUND: Rgb = (16, 18, 22)
 PANEL: Rgb = (27, 30, 36)
-RULE_LINE: Rgb = (52, 57, 66)
 WHITE: Rgb = (240, 242, 245)
 TEXT: Rgb = (205, 210, 218)
 DIM: Rgb = (146, 154, 166)

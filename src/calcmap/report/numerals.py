@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calcmap.statistics.bootstrap import DrawnInterval
 from calcmap.statistics.estimates import Estimate
 
 LEAST_P = 0.001
@@ -10,13 +11,18 @@ LEAST_P = 0.001
 
 def between(estimate: Estimate, *, digits: int = 3) -> str:
     """Return ``0.800 (0.784 to 0.816)``; without estimate the limits alone, without limits the estimate, else ``-``."""
-    limits = None
+    told = None
     if estimate.low is not None and estimate.high is not None:
-        limits = f"{_number(estimate.low, digits)} to {_number(estimate.high, digits)}"
+        told = f"{_number(estimate.low, digits)} to {_number(estimate.high, digits)}"
     if estimate.estimate is None:
-        return limits or "-"
+        return told or "-"
     value = _number(estimate.estimate, digits)
-    return f"{value} ({limits})" if limits else value
+    return f"{value} ({told})" if told else value
+
+
+def limits(interval: Estimate | DrawnInterval) -> str:
+    """Return ``0.784 to 0.816``, and ``-`` where there are no limits."""
+    return between(Estimate(None, interval.low, interval.high, 0))
 
 
 def percent(share: Estimate) -> str:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
-import numpy as np
-
 from calcmap import __version__
-from calcmap.core.config import config_sha256, config_to_dict
+from calcmap.core.config import config_to_dict
 from calcmap.prognosis.curves import Curve
 from calcmap.prognosis.study import AnalysisResult, CategoryReclassification, PrognosisStudy
-
-Json = dict[str, Any]  # Any: whatever JSON holds
+from calcmap.report.plain_json import Json, plain_json
+from calcmap.report.provenance import settings_sha256
 
 RISKS = frozenset({"base_risk", "extended_risk"})
 """Fields that hold a number for every patient: they stay out of the file."""
@@ -30,7 +25,6 @@ def prognosis_to_json(study: PrognosisStudy) -> Json:
     settings = study.settings
     plain = config_to_dict(settings)
     plain["bootstrap"].pop("workers")
-    same_settings = dataclasses.replace(settings, bootstrap=dataclasses.replace(settings.bootstrap, workers=None))
     return {
         "made_by": f"CalcMap {__version__}; research use only",
         "is_simulated": settings.is_simulated,
@@ -42,32 +36,23 @@ def prognosis_to_json(study: PrognosisStudy) -> Json:
         "main": _analysis(study.main),
         "sensitivities": {each.name: _analysis(each) for each in study.sensitivities},
         "settings": plain,
-        "settings_sha256": config_sha256(same_settings),
+        "settings_sha256": settings_sha256(settings),
     }
 
 
 def _analysis(result: AnalysisResult) -> Json:
-    plain: Json = _plain(result)
+    plain: Json = plain_json(result, told=_told)
     return plain
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one return a type; Any: whatever a result holds
-    """Return a result as JSON holds it: dataclasses are dicts, enums text, and what is not finite is ``null``."""
+def _told(value: Any) -> Any:
+    """Return what the file tells of a value: a curve's steps, and of a reclassification no number of a patient."""
     if isinstance(value, Curve):
         return _curve(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hidden = RISKS if isinstance(value, CategoryReclassification) else frozenset()
-        names = [field.name for field in dataclasses.fields(value) if field.name not in hidden]
-        return {name: _plain(getattr(value, name)) for name in names}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, StrEnum):
-        return value.value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, CategoryReclassification):
+        names = [field.name for field in dataclasses.fields(value) if field.name not in RISKS]
+        return {name: getattr(value, name) for name in names}
+    return value
 
 
 def _curve(curve: Curve) -> Json:
@@ -76,7 +61,7 @@ def _curve(curve: Curve) -> Json:
     return {
         "start": curve.start,
         **{
-            name: _plain(getattr(curve, name)[told])
+            name: getattr(curve, name)[told]
             for name in ("time", "probability", "standard_error", "low", "high", "at_risk", "n_at_time")
         },
         "n": curve.n,

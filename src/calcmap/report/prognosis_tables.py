@@ -20,9 +20,9 @@ from calcmap.prognosis.study import (
     TermRatio,
 )
 from calcmap.prognosis.table_one import TableOne, printed_table
-from calcmap.report.numerals import between, p_value, percent
+from calcmap.report.numerals import between, limits, p_value, percent
+from calcmap.report.sentences import interval_name
 from calcmap.report.tables import TextTable
-from calcmap.statistics.estimates import Estimate
 
 ESTIMATORS = {
     CensoringEstimator.KAPLAN_MEIER: "Kaplan-Meier",
@@ -77,7 +77,7 @@ class _Tables:
 
     @property
     def _interval(self) -> str:
-        return f"{100 * self.settings.confidence:g} % interval"
+        return interval_name(self.settings.confidence)
 
     @property
     def _time(self) -> str:
@@ -204,7 +204,7 @@ class _Tables:
             (
                 f"{each.label}, alone" if each.name.endswith(ALONE) else each.label,
                 between(each.harrell),
-                "-" if each.harrell_bootstrap is None else _limits(each.harrell_bootstrap),
+                "-" if each.harrell_bootstrap is None else limits(each.harrell_bootstrap),
                 between(each.uno),
                 *(between(at.area) for at in each.areas or ()),
                 *(("-",) * (len(times) - len(each.areas))),
@@ -348,7 +348,3 @@ def _whole_test(model: CoxModel) -> str:
 
 def _test(test: ChiSquare | None, reason: str | None) -> str:
     return reason or "-" if test is None else f"chi2 {test.statistic:.2f}, df {test.df}, p {p_value(test.p)}"
-
-
-def _limits(interval: Estimate) -> str:
-    return between(Estimate(None, interval.low, interval.high, interval.n))

@@ -24,7 +24,6 @@ class Section(StrEnum):
     UNADJUSTED = "unadjusted hazard ratios"
     ADJUSTED = "adjusted hazard ratios"
     RECLASSIFICATION = "net reclassification"
-    SPEED = "time"
 
 
 @dataclass(frozen=True)
@@ -147,5 +146,3 @@ COVARIATES: dict[str, tuple[str, float]] = {
     "lvef_percent": ("ejection fraction, per %", -0.010),
 }
 """Column of a simulated cohort's table (and level): what it says, and the logarithm of Table 2's adjusted ratio."""
-MOST_SECONDS = 2.0
-"""The paper's network needs less than this a scan; its expert about two and a half minutes."""
