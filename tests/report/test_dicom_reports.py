@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import shutil
 import subprocess
 import sys
@@ -466,6 +467,16 @@ def test_names_are_printed_as_people_write_them(monkeypatch: pytest.MonkeyPatch)
     name = PersonName("Yamada^Tarou^M^Dr=山田^太郎=やまだ^たろう")
     assert documents.readable_names(name) == ("Yamada, Tarou M Dr", "やまだ, たろう")
     assert documents.readable_names(PersonName("")) == ("",)
+
+
+def test_an_age_is_printed_as_people_say_it(chest: ReportedChest) -> None:
+    filing = chest.filing()
+    printed = []
+    for age in ("061Y", "006M", None):
+        header = copy.deepcopy(filing.reference)
+        header.PatientAge = age
+        printed.append(dict(documents.page_subject(replace(filing, reference=header)).left)["Sex, age"])
+    assert printed == ["F, 61 years", "F, 006M", "F, -"]
 
 
 # Verified

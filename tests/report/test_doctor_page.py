@@ -119,7 +119,8 @@ def _crowded() -> StudyResult:
 def test_no_line_leaves_the_page_or_covers_another(chest: tuple[Volume, Labels], result: StudyResult) -> None:
     subject = replace(
         SUBJECT,
-        names=("A very, long name " * 2, "the same again"),
+        status="VERIFIED 2026-11-24 08:15 by " + "A Long Name, " * 9,
+        names=("Nm" * 32, "the same again", "and again"),
         right=tuple((k, "long " * 30) for k, _ in SUBJECT.right),
     )
     page = draw_page(result, *chest, subject=subject)

@@ -33,6 +33,9 @@ CAPTION_PX = 320
 MAX_FLAGS = 4
 FULL_LINE, HALF_LINE = 128, 60
 """Letters on a line of small print: over the page, in the right column."""
+STATUS_LETTERS = 62
+NAME_POINTS, NAME_POINT_LETTERS = 11.0, 290.0
+"""Size of the patient's name; long names are printed smaller, so that size times letters fits the left column."""
 SMALL, PLAIN, LARGE, HUGE = 7.2, 9.0, 15.0, 44.0
 INK, GREY, WARNING, PALE = "#15181d", "#5a6370", "#a33327", "#eef0f3"
 
@@ -60,7 +63,7 @@ class PageSubject:
     Parameters
     ----------
     names : tuple of str
-        The patient's name, one line for each script.
+        The patient's name in each script, at least one.
     left, right : tuple of (str, str)
         What else tells patient and study apart: label and value.
     status : str
@@ -167,14 +170,21 @@ def _head(page: Figure, subject: PageSubject) -> None:
     _text(page, (EDGE_MM, 14), TITLE, size=LARGE, bold=True)
     _text(page, (EDGE_MM, 19.5), SUBTITLE, colour=GREY)
     status_colour = INK if subject.is_verified else WARNING
-    _text(page, (WIDTH_MM - EDGE_MM, 14), subject.status, bold=True, colour=status_colour, anchor="right")
+    _text(
+        page,
+        (WIDTH_MM - EDGE_MM, 14),
+        _clipped(subject.status, STATUS_LETTERS),
+        bold=True,
+        colour=status_colour,
+        anchor="right",
+    )
     _text(page, (WIDTH_MM - EDGE_MM, 19.5), DISCLAIMER, size=SMALL, colour=WARNING, anchor="right")
     _band(page, 23, 26, colour=PALE)
     y = 28.5
-    for i, name in enumerate(subject.names):
-        _text(page, (EDGE_MM, y), name, size=11 if i == 0 else PLAIN, bold=i == 0)
-        y += 5
-    _pairs(page, (EDGE_MM, y), subject.left)
+    first, others = subject.names[0], " / ".join(subject.names[1:])
+    _text(page, (EDGE_MM, y), first, size=min(NAME_POINTS, NAME_POINT_LETTERS / max(1, len(first))), bold=True)
+    _text(page, (EDGE_MM, y + 5), others)
+    _pairs(page, (EDGE_MM, y + 10 if others else y + 5), subject.left)
     _pairs(page, (MIDDLE_MM, 28.5), subject.right)
 
 
@@ -182,8 +192,12 @@ def _pairs(page: Figure, at_mm: tuple[float, float], pairs: tuple[tuple[str, str
     x, y = at_mm
     for label, value in pairs:
         _text(page, (x, y), label, size=SMALL, colour=GREY)
-        _text(page, (x + 22, y), textwrap.shorten(value, HALF_LINE - 12, placeholder=" ...") or "-", size=8)
+        _text(page, (x + 22, y), _clipped(value, HALF_LINE - 14) or "-", size=8)
         y += 4.2
+
+
+def _clipped(words: str, letters: int) -> str:
+    return words if len(words) <= letters else words[: letters - 3] + "..."
 
 
 def _score(page: Figure, result: StudyResult, coronary: ClassScore, category: Category) -> None:
@@ -244,7 +258,8 @@ def _table(page: Figure, result: StudyResult) -> None:
 
 
 def _pictures(page: Figure, result: StudyResult, volume: Volume, labels: Labels | None) -> None:
-    _text(page, (EDGE_MM, PICTURES_TOP_MM - 1.5), LEGEND, size=6.4, colour=GREY)
+    legend = overview.CALCIUM_NOT_SHOWN if result.coronary is None else LEGEND
+    _text(page, (EDGE_MM, PICTURES_TOP_MM - 1.5), legend, size=6.4, colour=GREY)
     labels = None if labels is None else what_may_be_shown(labels, result)
     box = planes.heart_box(labels)
     z = box.z if box else slice(0, volume.grid.shape_zyx[0])

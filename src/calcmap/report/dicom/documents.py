@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset
@@ -96,13 +98,13 @@ def page_subject(filing: Filing) -> PageSubject:
     if verification is not None:
         at = filing.in_study_zone(verification.at)
         name = readable_names(PersonName(verification.name))[0]
-        status = f"VERIFIED by {name}, {verification.organization}, {at:%Y-%m-%d %H:%M}"
+        status = f"VERIFIED {at:%Y-%m-%d %H:%M} by {name}, {verification.organization}"
     return PageSubject(
         names=readable_names(PersonName(str(reference.get("PatientName") or ""))),
         left=(
             ("Patient ID", str(reference.PatientID)),
             ("Born", _day(reference.get("PatientBirthDate"))),
-            ("Sex, age", f"{reference.get('PatientSex') or '-'}, {reference.get('PatientAge') or '-'}"),
+            ("Sex, age", f"{reference.get('PatientSex') or '-'}, {_age(reference.get('PatientAge'))}"),
         ),
         right=(
             ("Study", str(reference.get("StudyDescription") or "")),
@@ -128,6 +130,12 @@ def readable_names(name: PersonName) -> tuple[str, ...]:
         given = " ".join(part for part in others.split("^") if part)
         written.append(f"{family}, {given}" if given else family)
     return (written[0], *(one for one in written[1:] if one and can_draw(one)))
+
+
+def _age(value: object) -> str:
+    """Return an age string as people write it; one in months or days as it stands."""
+    age = re.fullmatch(r"0*(\d+)Y", str(value or ""))
+    return f"{age[1]} years" if age else str(value or "-")
 
 
 def _day(value: object) -> str:
