@@ -186,6 +186,15 @@ def test_dicom_reports_are_written_when_asked_for_and_go_with_their_result(
 
 
 @pytest.mark.usefixtures("stub_cascade")
+def test_a_refused_study_is_reported_without_mask_and_number(calcmap: Calcmap, gapped: Path, tmp_path: Path) -> None:
+    ran = calcmap("score", gapped, "-o", tmp_path / "out", "--dicom")
+    assert (ran.code, "no DICOM reports" in ran.err) == (3, False)
+    written = {path.name for path in (tmp_path / "out" / "gapped").iterdir()}
+    assert {"pdf.dcm", "sc.dcm", "report.pdf"} <= written
+    assert {"seg.dcm", "sr.dcm"} & written == set()
+
+
+@pytest.mark.usefixtures("stub_cascade")
 def test_a_score_without_dicom_reports_stands_and_says_why(calcmap: Calcmap, tmp_path: Path) -> None:
     ran = calcmap("score", write_chest_file(tmp_path / "chest.nii.gz"), "-o", tmp_path / "out", "--dicom")
     assert ran.code == 3

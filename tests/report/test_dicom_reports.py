@@ -510,7 +510,7 @@ def test_verified_masks_page_and_overview_refer_to_the_unverified(chest: Reporte
 def test_verified_reports_lie_beside_the_unverified(chest: ReportedChest, verified: Reports, tmp_path: Path) -> None:
     write_reports(chest.reports, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    paths = write_reports(verified, tmp_path, is_verified=True)
+    paths = write_reports(verified, tmp_path)
     assert [path.name for path in paths] == [f"verified_{name}" for name in (*FILES, "report.pdf")]
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
@@ -651,7 +651,7 @@ def test_a_real_archive_gives_back_what_it_was_given(chest: ReportedChest, verif
     given, fetched = tmp_path / "given", tmp_path / "fetched"
     fetched.mkdir()
     write_reports(chest.reports, given)
-    write_reports(verified, given, is_verified=True)
+    write_reports(verified, given)
     run = orthanc_roundtrip.in_own_network(given, fetched)
     assert run.returncode == 0, run.stdout + run.stderr
     before = {one.SOPInstanceUID: one for one in map(dcmread, given.glob("*.dcm"))}

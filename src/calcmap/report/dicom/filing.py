@@ -28,6 +28,8 @@ from calcmap.report.dicom import codes
 
 MANUFACTURER = "CalcMap"
 MODEL = "CalcMap"
+VERIFIED, UNVERIFIED = "VERIFIED", "UNVERIFIED"
+"""Values of VerificationFlag."""
 
 PATIENT_AND_STUDY = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TypeOfPatientID"),
@@ -181,7 +183,7 @@ class Filing:
     @property
     def status(self) -> str:
         """``"VERIFIED"`` or ``"UNVERIFIED"``."""
-        return "VERIFIED" if self.settings.verification else "UNVERIFIED"
+        return VERIFIED if self.settings.verification else UNVERIFIED
 
     @property
     def made_at(self) -> datetime:

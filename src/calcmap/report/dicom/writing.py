@@ -14,7 +14,7 @@ from calcmap.core.volume import Labels, Volume
 from calcmap.io.source_headers import read_identity, read_source_series
 from calcmap.io.study import Study
 from calcmap.report.dicom.documents import captured_overview, encapsulated_page, page_subject
-from calcmap.report.dicom.filing import Filing, ReportSettings
+from calcmap.report.dicom.filing import VERIFIED, Filing, ReportSettings
 from calcmap.report.dicom.measurements import measurement_report
 from calcmap.report.dicom.segmentation import segmentation
 from calcmap.report.doctor_page import page_pdf
@@ -110,7 +110,7 @@ def _documents(
     )
 
 
-def write_reports(reports: Reports, folder: Path, *, is_verified: bool = False) -> list[Path]:
+def write_reports(reports: Reports, folder: Path) -> list[Path]:
     """Write the reports of a study into its folder and return the files.
 
     ``seg.dcm``, ``sr.dcm``, ``pdf.dcm``, ``sc.dcm`` and ``report.pdf``, as far as there are such; verified ones have
@@ -121,7 +121,7 @@ def write_reports(reports: Reports, folder: Path, *, is_verified: bool = False) 
     OutputError
         A file cannot be written.
     """
-    prefix = VERIFIED_PREFIX if is_verified else ""
+    prefix = VERIFIED_PREFIX if reports.page.VerificationFlag == VERIFIED else ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return list(_write_each(reports, folder, prefix=prefix))
