@@ -209,11 +209,12 @@ def test_suite_without_a_test_fails(tree: Path) -> None:
 
 
 def _rooms() -> list[str]:
-    """Return the rooms that the import contracts name, so that the small tree satisfies them."""
+    """Return the rooms and modules that the import contracts name, so that the small tree satisfies them."""
     settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     layers = next(contract["layers"] for contract in settings["contracts"] if contract["type"] == "layers")
-    rooms = [room.strip(" ()") for layer in layers for room in layer.replace(":", "|").split("|")]
-    return [room.removeprefix("calcmap.") for room in rooms]
+    named = [room.strip(" ()") for layer in layers for room in layer.replace(":", "|").split("|")]
+    named += [module for contract in settings["contracts"] for module in contract.get("source_modules", [])]
+    return [room.removeprefix("calcmap.").replace(".", "/") for room in dict.fromkeys(named)]
 
 
 def _write(tree: Path, name: str, text: str) -> None:

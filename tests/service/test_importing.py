@@ -19,7 +19,7 @@ from calcmap.service.review_edits import Reject
 from calcmap.service.reviewing import Reviewing
 from calcmap.service.store import Store, open_store
 from calcmap.service.store_studies import Identity
-from scored_chest import CORONARY_AGATSTON, StubCascade, scored_chest, write_chest
+from scored_chest import CORONARY_AGATSTON, StubCascade, scored_chest, write_chest, write_chest_file
 
 NAME = "Plantedname^Zebedee"
 
@@ -141,6 +141,15 @@ def test_images_that_are_not_those_scored_are_not_taken(
     (other / "result.json").write_text(json.dumps(content), encoding="utf-8")
     (became,) = import_results(sqlite_store, other, sources=[source], actor="local")
     assert became.problem == NO_IMAGES
+
+
+def test_a_study_from_a_voxel_file_has_no_patient(sqlite_store: Store, tmp_path: Path) -> None:
+    source = write_chest_file(tmp_path / "one.nii.gz")
+    _score(source, tmp_path / "out")
+    (became,) = import_results(sqlite_store, tmp_path / "out", sources=[source], actor="local")
+    assert (became.problem, sqlite_store.worklist()[0].identity) == (None, Identity())
+    assert became.study_id
+    assert sqlite_store.study_contents(became.study_id, kind="dicom") == {}
 
 
 def test_a_folder_without_results_is_refused(sqlite_store: Store, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from calcmap.core.errors import EditRefusedError, InputError
 from calcmap.core.result import CalciumClass, ScoringMethod, Vessel
 from calcmap.core.volume import Label, Labels, Volume, grid_from_spacing
 from calcmap.scoring import PROFILES, rule_for_kvp, score_volume
-from calcmap.service.review import MAX_EDITS, Review, replay, reviewed_result, start_review
+from calcmap.service.review import MAX_EDITS, Review, changed_slices, replay, reviewed_result, start_review
 from calcmap.service.review_calcium import Mark, base_from_result, rule_of_method, without_calcium
 from calcmap.service.review_edits import (
     KINDS,
@@ -30,6 +30,7 @@ from calcmap.service.review_edits import (
     edit_from_json,
     edit_to_json,
 )
+from calcmap.service.review_json import review_to_json
 from calcmap.service.review_scoring import vessels_of
 from core.results import refused_result
 from service.reviewed_chest import (
@@ -367,6 +368,45 @@ def test_vessels_appear_once_a_reader_names_one() -> None:
     named = review.with_edit(Relabel(LAD, Site.LAD))
     assert named.score.scoring.vessels[Vessel.LAD].agatston == 16.0
     assert named.score.category.cac_drs == "CAC-DRS A1/N1"
+
+
+def test_maps_of_one_slice_are_those_of_the_scan(review: Review) -> None:
+    for edit in EVERY_KIND:
+        review = review.with_edit(edit)
+    labels_zyx, sites_zyx = review.labels().labels_zyx, review.sites_zyx()
+    for z in range(len(labels_zyx)):
+        labels_yx, sites_yx = review.slice_maps(z)
+        np.testing.assert_array_equal(labels_yx, labels_zyx[z])
+        np.testing.assert_array_equal(sites_yx, sites_zyx[z])
+
+
+def test_only_slices_that_an_edit_changed_are_drawn_anew(review: Review) -> None:
+    rejected = review.with_edit(Reject(LAD))
+    assert changed_slices(review, rejected) == [2, 3]
+    assert changed_slices(rejected, rejected.with_edit(Comment("none"))) == []
+    assert changed_slices(rejected, rejected.with_edit(Add(MISSED, Site.LM))) == [1]
+    assert changed_slices(review, rejected.with_edit(Undo())) == []
+
+
+def test_a_page_gets_every_number_of_both_sides(review: Review) -> None:
+    shown = json.loads(json.dumps(review_to_json(review.with_edit(Reject(RCA)).with_edit(Comment("a streak")))))
+    assert (shown["reader"]["agatston"], shown["machine"]["agatston"]) == (20.0, MACHINE_SCORE)
+    assert (shown["revision"], shown["can_undo"], shown["can_redo"], shown["comments"]) == (
+        2,
+        True,
+        False,
+        ["a streak"],
+    )
+    assert (shown["reader"]["vessels"]["RCA"]["agatston"], shown["reader"]["n_pending"]) == (0.0, 3)
+    (rejected,) = shown["reader"]["rejected"]
+    assert (rejected["mark"], rejected["site"], rejected["voxel"], rejected["agatston"]) == (
+        "rejected",
+        "RCA",
+        list(RCA),
+        16.0,
+    )
+    aorta = next(lesion for lesion in shown["reader"]["lesions"] if lesion["class"] == "noncoronary")
+    assert (aorta["site"], aorta["mark"]) == (None, "pending")
 
 
 def test_an_edit_of_sixty_slices_takes_under_a_tenth_of_a_second() -> None:

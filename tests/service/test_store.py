@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -286,6 +287,33 @@ def test_a_changed_or_lost_content_shows(store: Store, review_id: int) -> None:
         store.check()
 
 
+def test_no_row_names_a_content_that_is_not_there(store: Store, review_id: int) -> None:
+    lost = "0" * 64
+    with pytest.raises(NotInStoreError, match="is not on disk, so no row may name it"):
+        store.add_result(NewResult("a", result_to_json(scored_result()), labels_sha256=lost), actor="node")
+    with pytest.raises(NotInStoreError, match="is not on disk"):
+        store.sign_review(Signature(review_id, 0, READER, "A", "", 1.0, 1, "{}", "0", lost, lost))
+    assert (len(store.worklist()), store.review(review_id).state) == (1, "open")
+
+
+def test_the_sweep_spares_what_rows_name(store: Store, review_id: int) -> None:
+    loose = store.contents.put(b"loose")
+    for path in store.contents.folder.glob("*/*"):
+        os.utime(path, (0, 0))
+    assert store.sweep() == [loose]
+    store.check()
+
+
+def test_a_study_without_images_is_not_reviewed(store: Store) -> None:
+    result = result_to_json(replace(scored_result(), study="bare"))
+    stored = store.add_result(NewResult("bare", result), actor="node")
+    reviewing, review_id = Reviewing(store), store.open_review(stored.result_id, actor=READER).id
+    with pytest.raises(NotInStoreError, match="has no label map"):
+        reviewing.current(review_id)
+    with pytest.raises(NotInStoreError, match=f"the CT of study {stored.study_id} is not in the store"):
+        store.load_scan(stored.study_id)
+
+
 def test_every_step_is_in_the_trail_of_its_subject(store: Store, review_id: int) -> None:
     reviewing = Reviewing(store)
     store.record("view_study", subject="study:1", actor="viewer-3")
@@ -359,7 +387,8 @@ def test_a_released_step_that_was_edited_is_refused(store: Store) -> None:
 
 
 def test_a_transaction_that_fails_is_as_if_it_never_began(store: Store, review_id: int) -> None:
-    signature = Signature(review_id, 0, READER, "A", "", 1.0, 1, "{}", "0", "0", "0")
+    sha256 = store.contents.put(b"a map")
+    signature = Signature(review_id, 0, READER, "A", "", 1.0, 1, "{}", "0", sha256, sha256)
     with pytest.raises(StoreError):
         execute(store, "UPDATE review SET revision = 9", "SELECT 1 FROM nowhere")
     assert store.review(review_id).revision == 0

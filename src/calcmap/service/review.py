@@ -116,6 +116,28 @@ class Review:
         sites_zyx.reshape(-1)[self.calcium.index[is_live]] = self.calcium.site[is_live]
         return sites_zyx
 
+    def slice_maps(self, slice_index: int) -> tuple[UInt8Array, UInt8Array]:
+        """Return label map and site map of one slice, without making those of the scan.
+
+        Parameters
+        ----------
+        slice_index : int
+            From 0, ascending towards the head.
+
+        Returns
+        -------
+        labels_yx, sites_yx : ndarray of uint8, shape (rows, columns)
+            As the slices of `labels` and `sites_zyx`.
+        """
+        labels_yx = self.base.beneath_zyx[slice_index].copy()
+        sites_yx = np.zeros_like(labels_yx)
+        first = slice_index * labels_yx.size
+        is_here = self.calcium.is_live & (self.calcium.index >= first) & (self.calcium.index < first + labels_yx.size)
+        at = self.calcium.index[is_here] - first
+        labels_yx.reshape(-1)[at] = self.calcium.label[is_here]
+        sites_yx.reshape(-1)[at] = self.calcium.site[is_here]
+        return labels_yx, sites_yx
+
     def _undone(self, log: tuple[Edit, ...]) -> Review:
         if len(self.steps) == 1:
             raise EditRefusedError("there is nothing to undo")
@@ -156,6 +178,17 @@ def replay(base: ReviewBase, edits: Iterable[Edit]) -> Review:
     for edit in edits:
         review = review.with_edit(edit)
     return review
+
+
+def changed_slices(before: Review, after: Review) -> list[int]:
+    """Return the slices whose maps differ between two states of one review, ascending: what a page draws anew."""
+    voxels = [
+        np.stack([state.calcium.index, state.calcium.label, state.calcium.site, state.calcium.mark], axis=1)
+        for state in (before, after)
+    ]
+    both, n_seen = np.unique(np.concatenate(voxels), axis=0, return_counts=True)
+    _, n_rows, n_columns = before.base.volume.grid.shape_zyx
+    return [int(z) for z in np.unique(both[n_seen == 1, 0] // (n_rows * n_columns))]
 
 
 def reviewed_result(machine: StudyResult, review: Review, *, ethnicity: Ethnicity | None = None) -> StudyResult:

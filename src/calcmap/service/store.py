@@ -60,6 +60,7 @@ class Store:
     def add_result(self, new: NewResult, *, actor: str) -> StoredResult:
         """Store a machine result, and its study unless it is there; the same result twice is stored once."""
         with self.database.writing() as connection:
+            self._check_kept(new.labels_sha256, *new.contents.values())
             return store_studies.add_result(connection, new, actor=actor, time_utc=self._clock())
 
     def machine_result(self, result_id: int) -> tuple[MachineResult, StudyResult]:
@@ -128,6 +129,7 @@ class Store:
         """Sign a review with the time of now, and return the signature as it stands."""
         signed = Signature(**(vars(signature) | {"signed_utc": self._clock()}))
         with self.database.writing() as connection:
+            self._check_kept(signed.labels_sha256, signed.sites_sha256)
             store_reviews.sign_review(connection, signed)
         return signed
 
@@ -161,9 +163,18 @@ class Store:
             return check_store(connection, self.contents, noted=noted)
 
     def sweep(self) -> list[str]:
-        """Remove what writers that died left on the disk, and contents that nothing names; return their names."""
-        with self.database.reading() as connection:
+        """Remove what writers that died left on the disk, and contents that nothing names; return their names.
+
+        No row is written meanwhile: a row whose content is being removed is refused, not left without it.
+        """
+        with self.database.writing() as connection:
             return self.contents.sweep(contents_named(connection))
+
+    def _check_kept(self, *named: str | None) -> None:
+        """Raise `NotInStoreError` unless every content that a row is about to name is on disk."""
+        for sha256 in named:
+            if sha256 is not None and not self.contents.has(sha256):
+                raise NotInStoreError(f"content {sha256[:12]} is not on disk, so no row may name it")
 
 
 def open_store(folder: Path, *, url: str | None = None, clock: Callable[[], str] = utc_now) -> Store:
