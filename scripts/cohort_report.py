@@ -27,14 +27,7 @@ from scipy import stats
 
 from calcmap.cohorts.order import SimulationOrder
 from calcmap.cohorts.tables import TABLE_FILE, write_cohort_table
-from calcmap.evaluation.agreement import (
-    Estimate,
-    Weighting,
-    confusion_matrix,
-    r_squared,
-    weighted_kappa,
-    wilson_proportion,
-)
+from calcmap.evaluation.agreement import Weighting, confusion_matrix, r_squared, weighted_kappa
 from calcmap.evaluation.readings import PAPER_CUTS
 from calcmap.prognosis.cox import CoxFit, fit_cox
 from calcmap.prognosis.followup import follow_up
@@ -45,6 +38,7 @@ from calcmap.simulation.population.draws import cohort_points
 from calcmap.simulation.population.outcomes import DAYS_PER_YEAR, draw_outcome
 from calcmap.simulation.population.populations import EXTERNAL
 from calcmap.statistics.cells import levels_of
+from calcmap.statistics.estimates import Estimate, wilson_proportion
 from marked_page import write_sections
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,8 +15,8 @@ from calcmap.evaluation.agreement import (
     proportion_agreement,
     r_squared,
     weighted_kappa,
-    wilson_proportion,
 )
+from calcmap.statistics.estimates import wilson_proportion
 
 SEXUAL_FUN = [[7, 7, 2, 3], [2, 8, 3, 7], [1, 5, 4, 9], [2, 8, 9, 14]]
 """Agresti 2002 by R's vcd::SexualFun; kappas by vcd 1.4-11, equal to statsmodels 0.15 (FACTS 3.1)."""

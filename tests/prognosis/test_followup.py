@@ -31,8 +31,6 @@ EVENT = [1, 0, 1]
         ({"covariates": {"bmi": [20.0, np.nan, 30.0]}}, "covariate 'bmi' is missing or not finite in 1 of 3 rows"),
         ({"covariates": {"sex": ["M", "F", "F"]}}, "covariate 'sex' holds 'M', expected numbers"),
         ({"covariates": {"age": [1.0]}}, "covariate 'age' has 1 values, time has 3"),
-        ({"ids": ["a", "b", "a"]}, "1 of 3 rows repeat an id"),
-        ({"ids": ["a", "b"]}, "ids has shape"),
         ({"competing": [1, 0, 0]}, "1 rows have both the event and a competing event"),
         ({"competing": [0, 0.5, 0]}, "competing holds 0.5, expected whole codes"),
         ({"weight": [1.0, 0.0, 1.0]}, "weight holds 0, expected > 0"),

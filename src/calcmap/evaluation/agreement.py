@@ -14,10 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from calcmap.core.errors import InputError
 from calcmap.core.volume import Float64Array
-from calcmap.statistics.estimates import CONFIDENCE as CONFIDENCE
-from calcmap.statistics.estimates import Estimate as Estimate
-from calcmap.statistics.estimates import normal_quantile
-from calcmap.statistics.estimates import wilson_proportion as wilson_proportion
+from calcmap.statistics.estimates import CONFIDENCE, Estimate, normal_quantile, wilson_proportion
 
 ROUNDING = 1e-12
 """Chance agreement closer than this to 1 leaves nothing to be agreed beyond chance (float64 noise of the sums)."""

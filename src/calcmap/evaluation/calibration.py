@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from calcmap.core.errors import InputError
 from calcmap.core.volume import BoolArray, Float64Array
-from calcmap.evaluation.agreement import Estimate, wilson_proportion
+from calcmap.statistics.estimates import Estimate, wilson_proportion
 
 DRAWS = 2000
 """Sets of outcomes drawn to see how large the calibration error of a perfectly calibrated forecast is."""

@@ -113,14 +113,9 @@ def shifts(matrix: ArrayLike, *, names: Sequence[str], confidence: float = CONFI
     k, n = len(counts), int(counts.sum())
     apart = np.abs(np.arange(k)[:, None] - np.arange(k)[None, :])
     up, down = int(np.triu(counts, 1).sum()), int(np.tril(counts, -1).sum())
-    rows = tuple(_moved(counts[[row]], row, names[row], confidence=confidence) for row in range(k))
+    rows = tuple(_moved(counts[row], row, names[row], confidence=confidence) for row in range(k))
     return Shifts(
-        overall=Reclassified(
-            None,
-            up=wilson_proportion(up, n, confidence=confidence),
-            down=wilson_proportion(down, n, confidence=confidence),
-            same=wilson_proportion(n - up - down, n, confidence=confidence),
-        ),
+        overall=_reclassified(None, up, down, n=n, confidence=confidence),
         by_reference=rows,
         by_one=wilson_proportion(int(counts[apart == 1].sum()), n, confidence=confidence),
         by_more=wilson_proportion(int(counts[apart > 1].sum()), n, confidence=confidence),
@@ -150,10 +145,12 @@ def _detection(counts: NDArray[np.int64], cut: int, *, names: Sequence[str], con
     )
 
 
-def _moved(row_counts: NDArray[np.int64], row: int, name: str, *, confidence: float) -> Reclassified:
-    counts = row_counts[0]
-    n = int(counts.sum())
+def _moved(counts: NDArray[np.int64], row: int, name: str, *, confidence: float) -> Reclassified:
     up, down = int(counts[row + 1 :].sum()), int(counts[:row].sum())
+    return _reclassified(name, up, down, n=int(counts.sum()), confidence=confidence)
+
+
+def _reclassified(name: str | None, up: int, down: int, *, n: int, confidence: float) -> Reclassified:
     return Reclassified(
         name,
         up=wilson_proportion(up, n, confidence=confidence),

@@ -16,14 +16,7 @@ from calcmap import __version__
 from calcmap.core.errors import ConfigError, InputError
 from calcmap.core.result import ConfidenceWord
 from calcmap.core.volume import Float64Array, Label, Labels, Volume
-from calcmap.evaluation.agreement import (
-    Estimate,
-    Weighting,
-    confusion_matrix,
-    r_squared,
-    weighted_kappa,
-    wilson_proportion,
-)
+from calcmap.evaluation.agreement import Weighting, confusion_matrix, r_squared, weighted_kappa
 from calcmap.evaluation.calibration import assess_categories
 from calcmap.evaluation.overlap import dice, lesion_detection
 from calcmap.io.cases import Case, load_case_arrays
@@ -33,6 +26,7 @@ from calcmap.scoring.categories import paper_category
 from calcmap.scoring.rules import CALCIUM_THRESHOLD_HU, get_profile
 from calcmap.segmentation.cascade import Cascade, largest_component
 from calcmap.segmentation.confidence import confidence_word
+from calcmap.statistics.estimates import Estimate, wilson_proportion
 
 N_CATEGORIES = 4
 BOOTSTRAP_DRAWS = 2000

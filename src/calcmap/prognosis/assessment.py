@@ -137,17 +137,6 @@ def _analysis(patients: AnalysisPatients, settings: PrognosisSettings, *, advanc
     models = fit_models(patients, settings)
     refitted = _refitted(patients, models, settings, advance=advance) if _is_bootstrapped(settings) else _Refitted({})
     intervals, compared = refitted.intervals, contrasts_of([each.name for each in refitted.readings])
-    table, endpoint = patients.table, patients.endpoint
-    result = AnalysisResult(
-        name=patients.name,
-        label=patients.label,
-        endpoint=endpoint.name,
-        endpoint_label=endpoint.label or endpoint.name,
-        patients=patients.flow,
-        median_follow_up=survival_quantile(reverse_kaplan_meier(table, confidence=settings.confidence)),
-        follow_up_quartiles=_quartiles(table),
-        warnings=(*patients.notes, *_warnings(patients, settings, refitted)),
-    )
     parts: dict[Analysis, Callable[[], dict[str, object]]] = {
         Analysis.TABLE_ONE: lambda: {
             "table_one": _table_by_category(patients, settings),
@@ -166,7 +155,8 @@ def _analysis(patients: AnalysisPatients, settings: PrognosisSettings, *, advanc
         Analysis.RECLASSIFICATION: lambda: {"reclassification": _reclassify(patients, models, settings, refitted)},
     }
     found = {name: value for part, make in parts.items() if part in wanted for name, value in make().items()}
-    return replace(result, **found)  # type: ignore[arg-type]  # names and types are those just above
+    described = _described(patients, settings, refitted)
+    return replace(described, **found)  # type: ignore[arg-type]  # names and types are those just above
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +201,21 @@ def _refitted(
         advance=advance,
     )
     return _Refitted(result.intervals, readings)
+
+
+def _described(patients: AnalysisPatients, settings: PrognosisSettings, refitted: _Refitted) -> AnalysisResult:
+    """Return who was analysed and followed for how long, without any of the analyses."""
+    table, endpoint = patients.table, patients.endpoint
+    return AnalysisResult(
+        name=patients.name,
+        label=patients.label,
+        endpoint=endpoint.name,
+        endpoint_label=endpoint.label or endpoint.name,
+        patients=patients.flow,
+        median_follow_up=survival_quantile(reverse_kaplan_meier(table, confidence=settings.confidence)),
+        follow_up_quartiles=_quartiles(table),
+        warnings=(*patients.notes, *_warnings(patients, settings, refitted)),
+    )
 
 
 def _stacked(tables: tuple[FollowUp, ...]) -> FollowUp:
@@ -412,12 +417,7 @@ def _category(
     return CategoryReclassification(
         category=reading.name,
         label=reading.label,
-        nri=tuple(
-            NetReclassification(is_categorical, each, *(found[f"{kind}_{each.value}.{part}"] for part in NRI_PARTS))
-            for kind, is_categorical in (("nri", False), ("category_nri", True))
-            for each in CensoringEstimator
-            if not is_categorical or cuts
-        ),
+        nri=_nris(found, has_cuts=bool(cuts)),
         idi=IntegratedGain(found["idi.idi"], found["idi.event"], found["idi.nonevent"]),
         table=reclassification_table(table.time, table.is_event, base_risk, wider_risk, cut_offs=cuts, horizon=horizon)
         if cuts
@@ -426,4 +426,13 @@ def _category(
         n_controls=n_controls,
         base_risk=base_risk,
         extended_risk=wider_risk,
+    )
+
+
+def _nris(found: Mapping[str, BootstrapInterval], *, has_cuts: bool) -> tuple[NetReclassification, ...]:
+    kinds = (("nri", False), ("category_nri", True)) if has_cuts else (("nri", False),)
+    return tuple(
+        NetReclassification(is_categorical, each, *(found[f"{kind}_{each.value}.{part}"] for part in NRI_PARTS))
+        for kind, is_categorical in kinds
+        for each in CensoringEstimator
     )

@@ -117,11 +117,6 @@ def select_patients(
     adjusting = [each for each in settings.covariates if each.adjust]
     variables = [_covariate(each, values[each.column]) for each in adjusting]
     _refuse_shared_names([*readings, *variables])
-    imputed = tuple(
-        LeftOut(each.label or each.column, missing)
-        for each in adjusting
-        if (missing := int(np.isnan(values[each.column]).sum()))
-    )
     tables = _tables(coded, settings, endpoint, rows, (readings, tuple(variables)))
     table = tables[0]
     n_competing = 0 if table.competing is None else int((table.competing > 0).sum())
@@ -129,7 +124,7 @@ def select_patients(
         name=MAIN if sensitivity is None else sensitivity.name,
         label=settings.title if sensitivity is None else sensitivity.label or sensitivity.name,
         endpoint=endpoint,
-        flow=PatientFlow(coded.n, len(rows), table.n_events, n_competing, left_out, imputed),
+        flow=PatientFlow(coded.n, len(rows), table.n_events, n_competing, left_out, _imputed(adjusting, values)),
         tables=tables,
         readings=readings,
         covariates=tuple(each for each in variables if each.reason is None),
@@ -138,6 +133,12 @@ def select_patients(
         values=values,
         notes=tuple(_notes(readings, variables)),
     )
+
+
+def _imputed(covariates: list[Covariate], values: Mapping[str, Float64Array]) -> tuple[LeftOut, ...]:
+    """Return how many cells of each covariate are missing, where any is."""
+    missing = [(each.label or each.column, int(np.isnan(values[each.column]).sum())) for each in covariates]
+    return tuple(LeftOut(name, n) for name, n in missing if n)
 
 
 def _endpoint(settings: PrognosisSettings, sensitivity: Sensitivity | None) -> Endpoint:

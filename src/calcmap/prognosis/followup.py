@@ -93,7 +93,6 @@ def follow_up(
     stratum: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
     weight: ArrayLike | None = None,
-    ids: ArrayLike | None = None,
 ) -> FollowUp:
     """Return a checked follow-up table.
 
@@ -111,8 +110,6 @@ def follow_up(
         Any labels, numbers or text.
     weight : array_like of float, shape (n,), optional
         Case weights, > 0.
-    ids : array_like, shape (n,), optional
-        Identity of each row; only looked at for doubles, and not kept.
 
     Returns
     -------
@@ -123,8 +120,8 @@ def follow_up(
     ------
     InputError
         No rows or one; different lengths; text, missing or infinite values; negative times; events that are not 0/1;
-        nobody with the event, that is all censored; a row with both the event and a competing one; doubled ids;
-        weights that are not positive.
+        nobody with the event, that is all censored; a row with both the event and a competing one; weights
+        that are not positive.
     """
     times = _numbers(time, name="time", n=None)
     n = len(times)
@@ -135,7 +132,6 @@ def follow_up(
     is_event = _flags(event, name="event", n=n)
     if not is_event.any():
         raise InputError(f"nobody of {n} has the event: all follow-up is censored, so nothing can be estimated")
-    _check_unique(ids, n=n)
     columns = {name: _numbers(v, name=f"covariate {name!r}", n=n) for name, v in (covariates or {}).items()}
     return FollowUp(
         _without_near_ties(times),
@@ -219,17 +215,6 @@ def _weights(values: ArrayLike | None, *, n: int) -> Float64Array | None:
     if (weights <= 0).any():
         raise InputError(f"weight holds {weights.min():g}, expected > 0; drop rows that should not count")
     return weights
-
-
-def _check_unique(ids: ArrayLike | None, *, n: int) -> None:
-    if ids is None:
-        return
-    array = np.asarray(ids)
-    if array.ndim != 1 or len(array) != n:
-        raise InputError(f"ids has shape {array.shape}, time has {n} values; expected one id a row")
-    distinct = len(set(array.tolist()))
-    if distinct < n:
-        raise InputError(f"{n - distinct} of {n} rows repeat an id; expected one row a patient")
 
 
 def _without_near_ties(time: Float64Array) -> Float64Array:

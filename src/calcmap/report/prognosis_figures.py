@@ -258,15 +258,7 @@ def _curves_figure(
     table_share = ROW_INCHES * (len(levels) + 1)
     axes, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (2.3, table_share)})
     end = curves.times[-1]
-    lowest, highest = 1.0, 0.0
-    for k, level in enumerate(levels):
-        if level.curve is None:
-            continue
-        time, probability, low, high = _steps(level.curve, end=end)
-        ink, dash = INKS[k % len(INKS)], DASHES[k % len(DASHES)]
-        axes.step(time, probability, where="post", color=ink, linestyle=dash, linewidth=LINE_POINTS)
-        axes.fill_between(time, low, high, step="post", color=ink, alpha=BAND_ALPHA, linewidth=0)
-        lowest, highest = min(lowest, float(np.nanmin(low))), max(highest, float(np.nanmax(high)))
+    lowest, highest = _draw_curves(axes, levels, end=end)
     style_axes(axes, y=y)
     is_incidence = levels is curves.incidence
     bottom, top = (0.0, min(1.0, _up(highest))) if is_incidence else (_down(lowest), 1.0)
@@ -285,6 +277,20 @@ def _curves_figure(
         title=label,
     )
     return figure
+
+
+def _draw_curves(axes: Axes, levels: Sequence[LevelCurve], *, end: float) -> tuple[float, float]:
+    """Draw the curves with their bands and return the least and the greatest limit; 1 and 0 without any curve."""
+    lowest, highest = 1.0, 0.0
+    for k, level in enumerate(levels):
+        if level.curve is None:
+            continue
+        time, probability, low, high = _steps(level.curve, end=end)
+        ink, dash = INKS[k % len(INKS)], DASHES[k % len(DASHES)]
+        axes.step(time, probability, where="post", color=ink, linestyle=dash, linewidth=LINE_POINTS)
+        axes.fill_between(time, low, high, step="post", color=ink, alpha=BAND_ALPHA, linewidth=0)
+        lowest, highest = min(lowest, float(np.nanmin(low))), max(highest, float(np.nanmax(high)))
+    return lowest, highest
 
 
 def _steps(curve: Curve, *, end: float) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
