@@ -13,6 +13,7 @@ from sqlalchemy import inspect, text
 
 from calcmap.core.errors import (
     ConfigError,
+    EditRefusedError,
     NotInStoreError,
     ReviewConflictError,
     ReviewError,
@@ -417,6 +418,17 @@ def test_a_database_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot make the store's folder"):
         open_store(tmp_path / "file")
+
+
+def test_saving_nothing_is_refused(store: Store, review_id: int) -> None:
+    with pytest.raises(EditRefusedError, match="there is no edit to save"):
+        store.save_edits(review_id, [], revision=0, author=READER)
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a b?c=d#e%20f"
+    open_store(folder).close()
+    assert (folder / "calcmap.sqlite").is_file()
 
 
 def test_the_store_is_its_owners_alone(tmp_path: Path) -> None:

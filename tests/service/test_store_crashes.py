@@ -45,15 +45,15 @@ def run(tmp_path: Path, database_url: str | None) -> Callable[..., dict[str, Any
 def test_processes_that_write_at_once_lose_nothing(
     store: Store, review_id: int, run: Callable[..., dict[str, Any]]
 ) -> None:
-    assert run("race", review_id, 3, 8)["codes"] == [0, 0, 0]
+    assert run("race", review_id, 3, 6)["codes"] == [0, 0, 0]
     edits = store.review(review_id).edits
-    assert [edit.position for edit in edits] == list(range(1, 25))
+    assert [edit.position for edit in edits] == list(range(1, 19))
     texts = [each.edit.text for each in edits if isinstance(each.edit, Comment)]
-    assert sorted(texts) == sorted(f"{name}/{number}" for name in range(3) for number in range(8))
+    assert sorted(texts) == sorted(f"{name}/{number}" for name in range(3) for number in range(6))
     for name in range(3):
         mine = [text for text in texts if text.startswith(f"{name}/")]
-        assert mine == [f"{name}/{number}" for number in range(8)]
-    assert store.check().n_edits == 24
+        assert mine == [f"{name}/{number}" for number in range(6)]
+    assert store.check().n_edits == 18
 
 
 def test_threads_that_save_the_same_revision_have_one_winner(store: Store, review_id: int) -> None:
@@ -98,15 +98,15 @@ def test_importing_at_once_stores_one_study(store_at: Callable[[], Store]) -> No
 def test_a_process_killed_while_saving_leaves_nothing_half_written(
     store: Store, review_id: int, run: Callable[..., dict[str, Any]]
 ) -> None:
-    became = run("kill", review_id, 12, 1)
-    assert became["signals"] == [signal.SIGKILL] * 12
+    became = run("kill", review_id, 8, 1)
+    assert became["signals"] == [signal.SIGKILL] * 8
     review = store.review(review_id)
     # Each save is two edits: both are there, or neither. What was acknowledged is there; of each process at most one
     # save more, that was committed but not told any more.
     assert review.revision == len(review.edits)
     assert review.revision % 2 == 0
     assert became["acknowledged"] > 0
-    assert 0 <= review.revision // 2 - became["acknowledged"] <= 12
+    assert 0 <= review.revision // 2 - became["acknowledged"] <= 8
     pairs = [each.edit.text for each in review.edits if isinstance(each.edit, Comment)]
     assert pairs == [f"{2 * n}/{which}" for n in range(len(pairs) // 2) for which in ("one", "two")]
     store.check()

@@ -19,7 +19,7 @@ from calcmap.service.store_reviews import Signature, StoredReview
 from calcmap.service.store_voxels import pack_voxels
 
 KEPT_REVIEWS = 8
-"""Reviews held ready, each with its CT (about 30 MB): readers at once, and the studies they go back to (our choice)."""
+"""Reviews held ready, each with its CT (about 50 MB): readers at once, and the studies they go back to (our choice)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from calcmap.service import store_audit, store_reviews, store_studies
 from calcmap.service.review_edits import Edit
 from calcmap.service.store_audit import AuditEvent, AuditHead
 from calcmap.service.store_contents import ContentStore
-from calcmap.service.store_database import Database
+from calcmap.service.store_database import Database, sqlite_url
 from calcmap.service.store_integrity import Integrity, check_store, contents_named
 from calcmap.service.store_migrations import migrate
 from calcmap.service.store_reviews import Signature, StoredReview
@@ -205,7 +205,7 @@ def open_store(folder: Path, *, url: str | None = None, clock: Callable[[], str]
         folder.mkdir(mode=_OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the store's folder {folder}: {error.strerror}") from error
-    database = Database(url or f"sqlite:///{folder.absolute() / DATABASE_FILE}")
+    database = Database(url or sqlite_url(folder / DATABASE_FILE))
     try:
         with database.writing() as connection:
             migrate(connection, time_utc=clock())

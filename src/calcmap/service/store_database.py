@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -29,7 +30,7 @@ class Database:
 
     Parameters
     ----------
-    url : str
+    url : str or URL
         ``sqlite:///path`` or ``postgresql://user@host/name``.
 
     Raises
@@ -38,7 +39,7 @@ class Database:
         The URL is of neither database.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self._url = _with_driver(url)
         self._engine = _engine(self._url)
 
@@ -71,7 +72,12 @@ class Database:
         self._engine.dispose()
 
 
-def _with_driver(url: str) -> URL:
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of an SQLite file, whatever letters its path has."""
+    return URL.create("sqlite", database=str(path.absolute()))
+
+
+def _with_driver(url: str | URL) -> URL:
     try:
         made = make_url(url)
     except ArgumentError as error:

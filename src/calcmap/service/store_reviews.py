@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from calcmap.core.errors import NotInStoreError, ReviewConflictError, ReviewError, ReviewSignedError
+from calcmap.core.errors import EditRefusedError, NotInStoreError, ReviewConflictError, ReviewError, ReviewSignedError
 from calcmap.core.result import JsonValue, Status
 from calcmap.service.review_edits import Edit, edit_from_json, edit_to_json
 from calcmap.service.store_audit import append_event, canonical_json, sha256_of
@@ -166,7 +166,11 @@ def save_edits(
         The review is signed.
     NotInStoreError
         There is no such review.
+    EditRefusedError
+        There is no edit to save.
     """
+    if not edits:
+        raise EditRefusedError("there is no edit to save")
     _advance(connection, review_id, revision=revision, to=revision + len(edits), state=OPEN)
     rows = [
         {
