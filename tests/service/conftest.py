@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sqlalchemy", reason="the service extra is not installed")
-
 from calcmap.service.store import Store, open_store
 from postgres_server import running_postgres
 
