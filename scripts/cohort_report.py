@@ -31,7 +31,7 @@ from calcmap.evaluation.agreement import Weighting, confusion_matrix, r_squared,
 from calcmap.evaluation.readings import PAPER_CUTS
 from calcmap.prognosis.cox import CoxFit, fit_cox
 from calcmap.prognosis.followup import follow_up
-from calcmap.reproduction.comparison import HIGHEST_OF_TWO, covariate_numbers, quantile
+from calcmap.reproduction.comparison import HIGHEST_CUT, covariate_numbers, quantile
 from calcmap.reproduction.paper import LEVELS, PAPER, PATIENTS
 from calcmap.simulation.population.clinical import draw_clinical_row
 from calcmap.simulation.population.draws import cohort_points
@@ -156,7 +156,7 @@ def score_lines(cohort: Cohort) -> Iterator[Line]:
     for name, key, has in (("with MACE", "with", mace), ("without", "without", ~mace)):
         scores = cohort["ideal_agatston"][has]
         yield _line(f"median score {name}", f"median_{key}", quantile(scores, 0.5))
-        yield _share_line(f"score above 400 {name}, %", f"high_{key}", scores > HIGHEST_OF_TWO, scale=100.0)
+        yield _share_line(f"score above 400 {name}, %", f"high_{key}", scores > HIGHEST_CUT, scale=100.0)
 
 
 def table_1_lines(cohort: Cohort) -> Iterator[Line]:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from calcmap.evaluation.study import AgreementReport, AgreementSettings, Missing, assess_agreement, read_columns
+from calcmap.report.agreement_figures import agreement_figures
 from calcmap.report.agreement_folder import write_agreement
 from calcmap.report.agreement_page import agreement_page
 from calcmap.report.agreement_tables import agreement_tables
@@ -107,6 +108,12 @@ def test_a_kappa_whose_draws_are_mostly_undefined_has_no_bootstrap_interval() ->
     assert "by bootstrap without interval (" in " ".join(
         results(agreement_page(report, pictures=pictures("concordance")))
     )
+
+
+def test_every_figure_of_a_simulated_study_says_so(report: AgreementReport) -> None:
+    figures = agreement_figures(report)
+    assert set(figures) == {*NAMES, *SCORES}
+    assert {figure.get_suptitle() for figure in figures.values()} == {"Simulated patients"}
 
 
 def test_the_folder_holds_the_page(tmp_path: Path) -> None:

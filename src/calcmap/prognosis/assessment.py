@@ -30,7 +30,7 @@ from calcmap.prognosis.curves import (
     reverse_kaplan_meier,
     survival_quantile,
 )
-from calcmap.prognosis.design import AnalysisPatients, ModelVariable, select_patients
+from calcmap.prognosis.design import AnalysisPatients, ModelVariable, endpoint_of, select_patients
 from calcmap.prognosis.followup import FollowUp
 from calcmap.prognosis.models import (
     FittedModel,
@@ -122,13 +122,14 @@ def _sensitivity(
     try:
         patients = select_patients(coded, settings, sensitivity)
     except InputError as error:
-        wanted = sensitivity.endpoint or settings.endpoints[0].name
-        endpoint = next(each for each in settings.endpoints if each.name == wanted)
+        endpoint = endpoint_of(settings, sensitivity)
         label = sensitivity.label or sensitivity.name
         flow = PatientFlow(coded.n, 0, 0, 0, (LeftOut("not analysed", coded.n),))
         if advance is not None and _is_bootstrapped(settings):
             advance(settings.bootstrap.draws)
-        return AnalysisResult(sensitivity.name, label, wanted, endpoint.label or wanted, flow, reason=str(error))
+        return AnalysisResult(
+            sensitivity.name, label, endpoint.name, endpoint.label or endpoint.name, flow, reason=str(error)
+        )
     return _analysis(patients, settings, advance=advance)
 
 

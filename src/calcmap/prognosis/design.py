@@ -102,7 +102,7 @@ def select_patients(
     ConfigError
         Two variables would share a term's name.
     """
-    endpoint = _endpoint(settings, sensitivity)
+    endpoint = endpoint_of(settings, sensitivity)
     kept, left_out = _flow(coded, settings, endpoint, sensitivity)
     rows = np.flatnonzero(kept)
     if len(rows) < 2:
@@ -141,7 +141,8 @@ def _imputed(covariates: list[Covariate], values: Mapping[str, Float64Array]) ->
     return tuple(LeftOut(name, n) for name, n in missing if n)
 
 
-def _endpoint(settings: PrognosisSettings, sensitivity: Sensitivity | None) -> Endpoint:
+def endpoint_of(settings: PrognosisSettings, sensitivity: Sensitivity | None) -> Endpoint:
+    """Return the endpoint of the main analysis (``None``), or the one that a sensitivity analysis names."""
     wanted = None if sensitivity is None else sensitivity.endpoint
     return next(each for each in settings.endpoints if wanted in (None, each.name))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -250,14 +250,14 @@ def _fitted(
     variance: Variance,
 ) -> FittedModel:
     unusable = next((each.reason for each in variables if each.reason), None)
+    model = FittedModel(name, label, variables, (), unusable)
     if unusable:
-        return FittedModel(name, label, variables, (), unusable)
-    terms = tuple(term for variable in variables for term in variable.terms.values())
+        return model
     try:
-        fits = tuple(fit_cox(table, terms, ties=settings.ties, variance=variance) for table in tables)
+        fits = tuple(fit_cox(table, model.terms, ties=settings.ties, variance=variance) for table in tables)
     except NotEstimableError as error:
-        return FittedModel(name, label, variables, (), str(error))
-    return FittedModel(name, label, variables, fits)
+        return replace(model, reason=str(error))
+    return replace(model, fits=fits)
 
 
 def _ratios(fits: tuple[CoxFit, ...], *, confidence: float) -> dict[str, tuple[HazardRatio, float | None]]:

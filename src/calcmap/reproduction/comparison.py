@@ -11,6 +11,7 @@ from scipy import stats
 
 from calcmap.core.volume import BoolArray, Float64Array
 from calcmap.evaluation.agreement import Weighting
+from calcmap.evaluation.readings import PAPER_CUTS
 from calcmap.evaluation.study import AgreementReport
 from calcmap.prognosis.reclassification import CensoringEstimator
 from calcmap.prognosis.study import AnalysisResult, CoxModel, NetReclassification, PrognosisStudy
@@ -19,7 +20,7 @@ from calcmap.statistics.estimates import CONFIDENCE, Estimate, wilson_proportion
 
 NETWORK, EXPERT, VISUAL = "network", "expert", "visual"
 """Names of the readings in the settings of the prognosis."""
-HIGHEST_OF_TWO = 400.0
+HIGHEST_CUT = PAPER_CUTS[-1]
 """Score above which the paper's highest category begins."""
 NOT_GIVEN = "the analysis did not give it"
 
@@ -122,7 +123,7 @@ def cohort_numbers(columns: NetworkColumns) -> dict[str, Estimate]:
     for name, chosen in (("with", has_event), ("without", ~has_event)):
         scores = columns.agatston[chosen]
         found[f"median_{name}"] = quantile(scores, 0.5)
-        found[f"high_{name}"] = _share(scores > HIGHEST_OF_TWO, scale=100.0)
+        found[f"high_{name}"] = _share(scores > HIGHEST_CUT, scale=100.0)
     if n == 0:
         return {name: Estimate(None, None, None, 0, reason="no patient was scored") for name in found}
     return found

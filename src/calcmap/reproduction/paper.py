@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from calcmap.evaluation.readings import PAPER_NAMES
 from calcmap.statistics.estimates import CONFIDENCE, normal_quantile
 
 PATIENTS = 2271
@@ -58,7 +59,7 @@ class PaperNumber:
     is_derived: bool = False
 
 
-LEVELS = ("0", "1-100", "101-400", ">400")
+LEVELS = PAPER_NAMES
 _SHARES = (40.0, 26.2, 15.6, 18.2)
 _EVENTS = (52, 72, 81, 115)
 _UNADJUSTED = (2.20, 4.58, 5.92)
