@@ -3,12 +3,14 @@
 Usage::
 
     python scripts/fit_confidence.py --data CASES [--data CASES ...] [--heart H.onnx] [--calcium C.onnx]
-        [--basis WORDS] [--keep-decision] [-o src/calcmap/segmentation/weights/confidence.json]
+        [--basis WORDS] [--keep-decision] [--judge-is-grown-here]
+        [-o src/calcmap/segmentation/weights/confidence.json]
 
 The networks are the shipped ones unless named, the lesion judge the shipped one if it is for them; the file holds their
 hashes and serves beside them alone. Prints and writes how well the probabilities keep their word on cases left out: in
 ten stratified folds, and with each site left out in turn. What is shipped is then fitted on all cases. Offsets change
-scores; with --keep-decision there are none, and the confidence alone is fitted.
+scores; with --keep-decision there are none, and the confidence alone is fitted. --judge-is-grown-here says that the
+judge was grown on these very cases: each is then judged by one of nine other folds, for the shipped one remembers it.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from calcmap.training.calibrating import (
     stratified_folds,
     tabulate_decisions,
 )
+from calcmap.training.judging import judges_of_left_out, known_pieces
 
 N_FOLDS, SEED = 10, 0
 
@@ -91,6 +94,7 @@ def main() -> None:
     parser.add_argument("--calcium", type=Path)
     parser.add_argument("--basis", default="simulated patients")
     parser.add_argument("--keep-decision", action="store_true")
+    parser.add_argument("--judge-is-grown-here", action="store_true")
     parser.add_argument("-o", "--out", type=Path, default=Path("src/calcmap/segmentation/weights/confidence.json"))
     arguments = parser.parse_args()
     cascade = load_cascade(heart=arguments.heart, calcium=arguments.calcium)
@@ -101,7 +105,12 @@ def main() -> None:
         print(f"{number} of {len(folders)}: {cases[-1].id}", flush=True)
     kept = NO_OFFSETS if arguments.keep_decision else None
     content = fitted(
-        cases, basis=arguments.basis, weights_sha256=cascade.weights_sha256, kept=kept, judge=cascade.judge
+        cases,
+        basis=arguments.basis,
+        weights_sha256=cascade.weights_sha256,
+        kept=kept,
+        judge=cascade.judge,
+        is_grown_here=arguments.judge_is_grown_here,
     )
     print(json.dumps(content["fit"], indent=1))
     arguments.out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -114,9 +123,10 @@ def fitted(
     weights_sha256: dict[str, str],
     kept: int | None,
     judge: LesionJudge | None = None,
+    is_grown_here: bool = False,
 ) -> dict[str, object]:
     """Return what the file holds: the model fitted on all cases, and the figures of the fit."""
-    table = tabulate_decisions(cases, judge=judge)
+    table = tabulate_decisions(cases, judges=judges_of(cases, judge, is_grown_here=is_grown_here))
     chosen = choose_offsets(table, np.ones(len(cases), dtype=np.bool_)) if kept is None else kept
     model = replace(
         fit_confidence(table.features_onf[chosen], table.reference_n),
@@ -125,6 +135,19 @@ def fitted(
         offsets=OFFSETS[chosen],
     )
     return confidence_model_to_json(model) | {"fit": figures(cases, table, chosen=chosen, kept=kept)}
+
+
+def judges_of(
+    cases: list[HeldOutCase], judge: LesionJudge | None, *, is_grown_here: bool
+) -> list[LesionJudge | None] | None:
+    """Return each case's judge: the shipped one, or where that was grown on the cases one that does not know them."""
+    if judge is None:
+        return None
+    if not is_grown_here:
+        return [judge] * len(cases)
+    reference = np.array([case.reference_agatston for case in cases])
+    folds = stratified_folds(reference, n_folds=N_FOLDS, seed=SEED)
+    return [*judges_of_left_out(known_pieces(cases), folds, lowest_kept=judge.lowest_kept, seed=SEED)]
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def agreement(reference_n: Float64Array, score_n: Float64Array) -> dict[str, flo
 def worth(cases: list[HeldOutCase], known: KnownPieces, fold_n: np.ndarray) -> dict[str, dict[str, float | None]]:
     """Return the agreement without a judge and with each lowest probability, by judges of other folds."""
     reference_n = np.array([case.reference_agatston for case in cases])
-    probability_p = probabilities_of_left_out(known, fold_n[known.case_p])
+    probability_p = probabilities_of_left_out(known, fold_n)
     alone_n = [
         0.0 if case.candidates is None else clinical_score(case.candidates, decide(case.candidates, DecisionOffsets()))
         for case in cases

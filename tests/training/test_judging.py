@@ -14,6 +14,7 @@ from calcmap.training.calibrating import HeldOutCase
 from calcmap.training.judging import (
     grow_trees,
     judged_scores,
+    judges_of_left_out,
     known_pieces,
     probabilities_of_left_out,
 )
@@ -71,6 +72,10 @@ def test_left_out_pieces_are_judged_by_others() -> None:
     probability = probabilities_of_left_out(known, np.arange(400) % 4)
     assert 0.0 < probability.min() < probability.max() < 1.0
     assert ((probability > 0.5) == truth).mean() > 0.8  # chance alone: 0.5
+    judges = judges_of_left_out(known, np.arange(400) % 4, lowest_kept=0.3)
+    assert [judge.lowest_kept for judge in judges] == [0.3] * 400
+    assert len({id(judge) for judge in judges}) == 4
+    np.testing.assert_allclose(judges[5].probabilities(features[1::4]), probability[1::4])
 
 
 def test_scores_without_struck_pieces() -> None:

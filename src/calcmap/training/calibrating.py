@@ -71,8 +71,22 @@ class DecisionTable:
     features_onf: Float64Array
 
 
-def tabulate_decisions(cases: Sequence[HeldOutCase], *, judge: LesionJudge | None = None) -> DecisionTable:
-    """Return what every decision makes of every case, after the lesion judge's word where there is one.
+def tabulate_decisions(
+    cases: Sequence[HeldOutCase], *, judges: Sequence[LesionJudge | None] | None = None
+) -> DecisionTable:
+    """Return what every decision makes of every case, after the word of its lesion judge where there is one.
+
+    Parameters
+    ----------
+    cases : sequence of HeldOutCase
+        At least `FEWEST_CASES`.
+    judges : sequence of LesionJudge or None, optional
+        One for each case: a case that the shipped judge was grown on is judged by one that was grown without it.
+
+    Returns
+    -------
+    DecisionTable
+        In the order of the cases.
 
     Raises
     ------
@@ -83,8 +97,9 @@ def tabulate_decisions(cases: Sequence[HeldOutCase], *, judge: LesionJudge | Non
         raise ConfigError(f"{len(cases)} held-out cases; calibration needs at least {FEWEST_CASES}")
     score_on = np.zeros((len(OFFSETS), len(cases)))
     features_onf = np.zeros((len(OFFSETS), len(cases), len(FEATURES)))
+    each_judge = judges or [None] * len(cases)
     for (o, offsets), (n, case) in product(enumerate(OFFSETS), enumerate(cases)):
-        score_on[o, n], features_onf[o, n] = _decided(case.candidates, offsets, judge)
+        score_on[o, n], features_onf[o, n] = _decided(case.candidates, offsets, each_judge[n])
     return DecisionTable(np.array([case.reference_agatston for case in cases]), score_on, features_onf)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calcmap.core.errors import ConfigError
 from calcmap.core.volume import BoolArray, Float64Array, IntArray, Label, UInt8Array
 from calcmap.segmentation.evidence import DecisionOffsets, decide
-from calcmap.segmentation.judge import LEAF, Trees
+from calcmap.segmentation.judge import LEAF, LesionJudge, Trees
 from calcmap.segmentation.pieces import PIECE_FEATURES, counted_pieces, without_pieces
 from calcmap.training.calibrating import HeldOutCase, clinical_score
 
@@ -115,13 +115,33 @@ def grow_trees(features_pf: Float64Array, is_coronary_p: BoolArray, *, seed: int
     return Trees(feature, limit, left, right, value, base=float(np.log(n_true / n_false)))
 
 
-def probabilities_of_left_out(known: KnownPieces, fold_p: IntArray, *, seed: int = 0) -> Float64Array:
-    """Return each piece's probability (pieces,) by trees that were grown without its fold."""
+def probabilities_of_left_out(known: KnownPieces, fold_n: IntArray, *, seed: int = 0) -> Float64Array:
+    """Return each piece's probability (pieces,) by trees that were grown without the fold (cases,) of its case."""
+    fold_p = fold_n[known.case_p]
     probability_p = np.zeros(len(fold_p))
-    for fold in np.unique(fold_p):
-        trees = grow_trees(known.features_pf[fold_p != fold], known.is_coronary_p[fold_p != fold], seed=seed)
-        probability_p[fold_p == fold] = 1.0 / (1.0 + np.exp(-trees.sums(known.features_pf[fold_p == fold])))
+    for fold, judge in _judge_of_fold(known, fold_n, lowest_kept=0.0, seed=seed).items():
+        probability_p[fold_p == fold] = judge.probabilities(known.features_pf[fold_p == fold])
     return probability_p
+
+
+def judges_of_left_out(known: KnownPieces, fold_n: IntArray, *, lowest_kept: float, seed: int = 0) -> list[LesionJudge]:
+    """Return for each case a judge that was grown without its fold (cases,)."""
+    judge_of_fold = _judge_of_fold(known, fold_n, lowest_kept=lowest_kept, seed=seed)
+    return [judge_of_fold[int(fold)] for fold in fold_n]
+
+
+def _judge_of_fold(known: KnownPieces, fold_n: IntArray, *, lowest_kept: float, seed: int) -> dict[int, LesionJudge]:
+    """Return for each fold a judge that was grown without it, for no networks yet."""
+    fold_p = fold_n[known.case_p]
+    return {
+        int(fold): LesionJudge(
+            grow_trees(known.features_pf[fold_p != fold], known.is_coronary_p[fold_p != fold], seed=seed),
+            lowest_kept,
+            networks={},
+            basis="cases of other folds",
+        )
+        for fold in np.unique(fold_n)
+    }
 
 
 def judged_scores(
