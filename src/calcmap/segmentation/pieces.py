@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import ndimage
 from scipy.special import softmax
 
 from calcmap.core.volume import BoolArray, Float64Array, IntArray
@@ -172,19 +172,13 @@ def _slice_counts(z: IntArray, part: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _touching_groups(zyx: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the group of each voxel (n,), voxels (n, 3) in rising order; one group hangs together by 26 neighbours."""
-    extent = zyx.max(axis=0, initial=0) + 3  # a border all around, so that no step leads into another row
-    key = np.ravel_multi_index(tuple((zyx + 1).T), tuple(int(n) for n in extent))
-    steps = [(z, y, x) for z in (0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)]
-    pairs = []
-    for z, y, x in steps:
-        neighbour = key + (z * extent[1] + y) * extent[2] + x
-        place = np.minimum(np.searchsorted(key, neighbour), len(key) - 1)
-        found = np.flatnonzero(key[place] == neighbour)
-        pairs.append(np.stack([found, place[found]]))
-    first, second = np.concatenate(pairs, axis=1)
-    graph = sparse.coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(len(key), len(key)))
-    return np.asarray(sparse.csgraph.connected_components(graph, directed=False)[1], dtype=np.intp)
+    """Return the group of each voxel (n,) of voxels (n, 3), at least one; one hangs together by 26 neighbours."""
+    first, last = zyx.min(axis=0), zyx.max(axis=0)
+    mask = np.zeros(tuple(last - first + 1), dtype=np.bool_)
+    place = tuple((zyx - first).T)
+    mask[place] = True
+    groups, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    return np.asarray(groups[place], dtype=np.intp)
 
 
 def _any_of_group(is_it: BoolArray, group: NDArray[np.intp]) -> BoolArray:
