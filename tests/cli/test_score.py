@@ -57,7 +57,7 @@ def test_a_scored_study_is_shown_and_written(calcmap: Calcmap, chest: Path, tmp_
     assert float(row["agatston"]) == pytest.approx(CORONARY_AGATSTON)
     assert (row["series"], row["n_coronary"], row["n_noncoronary"]) == (HEADER.series_uid, "1", "1")
     folder = tmp_path / "out" / "patient1"
-    assert {path.name for path in folder.iterdir()} == {"result.json", "labels.nii.gz", "overview.png"}
+    assert {path.name for path in folder.iterdir()} == {"result.json", "labels.nii.gz", "overview.png", "source.json"}
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     jsonschema.validate(result, result_schema())
     assert result["agatston"] == pytest.approx(CORONARY_AGATSTON)
@@ -178,7 +178,7 @@ def test_dicom_reports_are_written_when_asked_for_and_go_with_their_result(
     out = tmp_path / "out"
     ran = calcmap("score", chest, "-o", out, "--dicom")
     assert (ran.code, ran.err) == (0, "")
-    usual = {"result.json", "labels.nii.gz", "overview.png"}
+    usual = {"result.json", "labels.nii.gz", "overview.png", "source.json"}
     reports = {"seg.dcm", "sr.dcm", "pdf.dcm", "sc.dcm", "report.pdf"}
     assert {path.name for path in (out / "patient1").iterdir()} == usual | reports
     calcmap("score", chest, "-o", out)

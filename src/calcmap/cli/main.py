@@ -21,6 +21,7 @@ from calcmap.cli import (
     evaluate,
     prognosis,
     reproduce,
+    review,
     score,
     series,
     simulate,
@@ -54,6 +55,7 @@ for module in (
     agreement,
     prognosis,
     reproduce,
+    review,
     bench,
 ):
     module.register(app)

@@ -151,9 +151,12 @@ def _score_one(study: Study, cascade: Cascade, *, options: ScoreOptions, out: Pa
 
 def _write(scored: ScoredStudy, study: Study, *, out: Path | None) -> None:
     if out is not None:
+        from calcmap.io.origins import series_paths
         from calcmap.report.folder import write_study
 
-        write_study(scored.result, scored.volume, scored.labels, folder=out / study.name)
+        chosen = scored.result.chosen_series
+        sources = series_paths(study, chosen.series_uid) if chosen else ()
+        write_study(scored.result, scored.volume, scored.labels, folder=out / study.name, sources=sources)
 
 
 def _parse_ethnicity(word: str | None) -> Ethnicity | None:

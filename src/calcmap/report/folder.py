@@ -27,14 +27,23 @@ RESULTS_COLUMNS = (
     "n_noncoronary",
     "seconds",
 )
+SOURCE_FILE = "source.json"
+SOURCE_SCHEMA_VERSION = "1.0"
 DICOM_FILES = ("seg.dcm", "sr.dcm", "pdf.dcm", "sc.dcm", "report.pdf")
 """What `calcmap.report.dicom` adds where it is asked for."""
-STUDY_FILES = ("result.json", "labels.nii.gz", "overview.png", *DICOM_FILES)
+STUDY_FILES = ("result.json", "labels.nii.gz", "overview.png", SOURCE_FILE, *DICOM_FILES)
 """What a study's folder may hold; what a physician verified is none of it and stays."""
 
 
-def write_study(result: StudyResult, volume: Volume | None, labels: Labels | None, *, folder: Path) -> None:
-    """Write ``result.json``, ``labels.nii.gz`` and ``overview.png`` of one study.
+def write_study(
+    result: StudyResult,
+    volume: Volume | None,
+    labels: Labels | None,
+    *,
+    folder: Path,
+    sources: Sequence[Path] = (),
+) -> None:
+    """Write ``result.json``, ``labels.nii.gz``, ``overview.png`` and ``source.json`` of one study.
 
     A refused study has no ``labels.nii.gz``: a label map beside a refusal would look like a result. Files of an earlier
     run that this one does not write are removed, so that a folder never mixes two results. Each file is written aside
@@ -50,6 +59,8 @@ def write_study(result: StudyResult, volume: Volume | None, labels: Labels | Non
         Heart and calcium on the CT's grid.
     folder : Path
         The study's own folder; made when absent.
+    sources : sequence of Path
+        Where the images of the chosen series lie: for ``source.json``, which is not written without.
 
     Raises
     ------
@@ -65,6 +76,8 @@ def write_study(result: StudyResult, volume: Volume | None, labels: Labels | Non
             if volume is not None:
                 write_overview(volume, labels, result, path=folder / "overview.png")
         written.result()
+        if sources and result.chosen_series is not None:
+            _write_text(json_text(_source(result, result.chosen_series.series_uid, sources)), folder / SOURCE_FILE)
         _write_text(json_text(result_to_json(result)), folder / "result.json")
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
@@ -104,6 +117,16 @@ def _row(result: StudyResult) -> list[object]:
         counts[CalciumClass.NONCORONARY] if is_scored else "",
         round(sum(result.seconds.values()), 3),
     ]
+
+
+def _source(result: StudyResult, series_uid: str, paths: Sequence[Path]) -> dict[str, object]:
+    """Return what is needed to find the images again; nothing of the patient."""
+    return {
+        "schema_version": SOURCE_SCHEMA_VERSION,
+        "paths": [str(path) for path in paths],
+        "series_uid": series_uid,
+        "input_sha256": result.provenance.input_sha256,
+    }
 
 
 def _write_labels(labels: Labels | None, folder: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from calcmap.service.store import Store, scan_contents
 from calcmap.service.store_studies import Identity, NewResult
 from calcmap.service.store_voxels import pack_voxels
 
-RESULT_FILE, LABELS_FILE, OVERVIEW_FILE = "result.json", "labels.nii.gz", "overview.png"
+RESULT_FILE, LABELS_FILE, OVERVIEW_FILE, SOURCE_FILE = "result.json", "labels.nii.gz", "overview.png", "source.json"
 NO_IMAGES = "its images were not found among the sources: the result can be seen, not reviewed"
 IDENTITY_KEYWORDS = {
     "patient_name": "PatientName",
@@ -90,11 +91,36 @@ def import_results(store: Store, out: Path, *, sources: Sequence[Path] = (), act
     StoreError
         The store does not take it.
     """
-    folders = [out] if (out / RESULT_FILE).is_file() else sorted(path.parent for path in out.glob(f"*/{RESULT_FILE}"))
+    folders = _study_folders(out)
     if not folders:
         raise InputError(f"{out} holds no {RESULT_FILE}: expected what calcmap score -o wrote")
     studies = find_studies(sources) if sources else []
     return [_import_folder(store, folder, studies, actor) for folder in folders]
+
+
+def recorded_sources(out: Path) -> list[Path]:
+    """Return where the images of a results folder were when it was scored, and still are, by its ``source.json`` files.
+
+    Parameters
+    ----------
+    out : Path
+        As of `import_results`.
+
+    Returns
+    -------
+    list of Path
+        Each path once; those that are no longer there, and files that cannot be read, are left out.
+    """
+    paths: dict[Path, None] = {}
+    for folder in _study_folders(out):
+        with suppress(InputError):
+            said = _read_json(folder / SOURCE_FILE).get("paths")
+            paths |= {Path(str(each)): None for each in said} if isinstance(said, list) else {}
+    return [path for path in paths if path.exists()]
+
+
+def _study_folders(out: Path) -> list[Path]:
+    return [out] if (out / RESULT_FILE).is_file() else sorted(path.parent for path in out.glob(f"*/{RESULT_FILE}"))
 
 
 def _import_folder(store: Store, folder: Path, studies: Sequence[Study], actor: str) -> Imported:

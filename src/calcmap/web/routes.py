@@ -1,0 +1,189 @@
+"""Every address of the review page. A route asks the service and answers with what it said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr
+
+from calcmap import __version__
+from calcmap.core.errors import NotInStoreError
+from calcmap.core.result import DISCLAIMER, JsonValue
+from calcmap.service.review_edits import Site, edit_from_json
+from calcmap.service.reviewing import CurrentReview, Reviewing
+from calcmap.service.store_studies import WorklistRow
+from calcmap.service.store_voxels import read_header, read_slice_gzip
+from calcmap.web.access import LocalAccess
+from calcmap.web.answers import machine_calcium, review_state, study_page, worklist_row
+from calcmap.web.files import page_files
+from calcmap.web.pictures import pack_heart
+
+BYTES = "application/octet-stream"
+GZIP = {"content-encoding": "gzip"}
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the routes speak to."""
+
+    reviewing: Reviewing
+    access: LocalAccess
+
+
+def get_serving(request: Request) -> Serving:
+    """Return what the app was made with."""
+    serving: Serving = request.app.state.serving
+    return serving
+
+
+Served = Annotated[Serving, Depends(get_serving)]
+
+
+class EditsRequest(BaseModel):
+    """Edits, and the revision that the reader saw."""
+
+    model_config = ConfigDict(extra="forbid")
+    revision: StrictInt
+    edits: list[dict[str, object]]
+
+
+class SignRequest(BaseModel):
+    """The signer's name, and the revision that was seen."""
+
+    model_config = ConfigDict(extra="forbid")
+    revision: StrictInt
+    name: StrictStr
+
+
+@router.get("/")
+def index() -> Response:
+    """Return the page."""
+    return static("index.html")
+
+
+@router.get("/static/{name}")
+def static(name: str) -> Response:
+    """Return a file of the page."""
+    found = page_files().get(name)
+    if found is None:
+        return Response(status_code=HTTPStatus.NOT_FOUND)
+    return Response(found.content, media_type=found.media_type)
+
+
+@router.get("/api/session")
+def session(served: Served) -> JSONResponse:
+    """Return what the page needs to know of itself, the header of writes among it."""
+    access = served.access
+    return JSONResponse(
+        {
+            "csrf": access.csrf,
+            "account": access.account,
+            "version": __version__,
+            "disclaimer": DISCLAIMER,
+            "sites": [site.value for site in Site],
+        }
+    )
+
+
+@router.get("/api/worklist")
+def worklist(served: Served) -> JSONResponse:
+    """Return every study, most urgent first."""
+    return JSONResponse([worklist_row(row) for row in served.reviewing.store.worklist()])
+
+
+@router.get("/api/results/{result_id}")
+def result(result_id: int, served: Served) -> JSONResponse:
+    """Return a study and its machine result; that somebody looked is recorded."""
+    store = served.reviewing.store
+    row = _row(served, result_id)
+    store.record("view_study", subject=f"study:{row.study_id}", actor=served.access.account)
+    stored, _ = store.machine_result(result_id)
+    return JSONResponse(study_page(store, row, stored))
+
+
+@router.post("/api/results/{result_id}/review")
+def open_review(result_id: int, served: Served) -> JSONResponse:
+    """Return the newest review of a result, begun now where there was none, with the machine's calcium."""
+    store = served.reviewing.store
+    row = _row(served, result_id)
+    if not store.has_scan(row.study_id):
+        raise NotInStoreError(f"the images of study {row.study_id} are not in the store: it can be seen, not reviewed")
+    review = store.open_review(result_id, actor=served.access.account)
+    current = served.reviewing.current(review.id)
+    return JSONResponse(_state(served, current) | {"machine_calcium": machine_calcium(current)})
+
+
+@router.get("/api/reviews/{review_id}")
+def review(review_id: int, served: Served) -> JSONResponse:
+    """Return a review as it stands."""
+    return JSONResponse(_state(served, served.reviewing.current(review_id)))
+
+
+@router.post("/api/reviews/{review_id}/edits")
+def edit(review_id: int, asked: EditsRequest, served: Served) -> JSONResponse:
+    """Save edits and return the review after them."""
+    edits = [edit_from_json(each) for each in asked.edits]
+    saved = served.reviewing.edit(review_id, edits, revision=asked.revision, author=served.access.account)
+    return JSONResponse(_state(served, saved))
+
+
+@router.post("/api/reviews/{review_id}/sign")
+def sign(review_id: int, asked: SignRequest, served: Served) -> JSONResponse:
+    """Sign a review as it was seen."""
+    served.reviewing.sign(review_id, revision=asked.revision, account=served.access.account, name=asked.name)
+    return JSONResponse(_state(served, served.reviewing.current(review_id)))
+
+
+@router.post("/api/reviews/{review_id}/amend")
+def amend(review_id: int, served: Served) -> JSONResponse:
+    """Begin an amendment where a signed review ended."""
+    amendment = served.reviewing.store.amend_review(review_id, actor=served.access.account)
+    return JSONResponse(_state(served, served.reviewing.current(amendment.id)))
+
+
+@router.get("/api/reviews/{review_id}/heart")
+def heart(review_id: int, served: Served) -> Response:
+    """Return the heart of a review, one bit a voxel."""
+    return Response(pack_heart(served.reviewing.current(review_id).review), media_type=BYTES, headers=GZIP)
+
+
+@router.get("/api/studies/{study_id}/ct/{slice_index}")
+def ct_slice(study_id: int, slice_index: int, served: Served) -> Response:
+    """Return one slice in HU, int16 little endian, row after row, as it lies on the disk."""
+    store = served.reviewing.store
+    path = store.contents.path_of(_only_content(served, study_id, "ct"))
+    header = read_header(path)
+    if not 0 <= slice_index < header.grid.shape_zyx[0]:
+        return Response(status_code=HTTPStatus.NOT_FOUND)
+    return Response(read_slice_gzip(path, header, slice_index), media_type=BYTES, headers=GZIP)
+
+
+@router.get("/api/studies/{study_id}/overview")
+def overview(study_id: int, served: Served) -> Response:
+    """Return the picture that came with a result."""
+    content = served.reviewing.store.contents.get(_only_content(served, study_id, "overview"))
+    return Response(content, media_type="image/png")
+
+
+def _state(served: Serving, current: CurrentReview) -> dict[str, JsonValue]:
+    return review_state(current, served.reviewing.store.signature(current.stored.id))
+
+
+def _row(served: Serving, result_id: int) -> WorklistRow:
+    for row in served.reviewing.store.worklist():
+        if row.result_id == result_id:
+            return row
+    raise NotInStoreError(f"result {result_id} is not on the worklist")
+
+
+def _only_content(served: Serving, study_id: int, kind: str) -> str:
+    found = served.reviewing.store.study_contents(study_id, kind=kind)
+    if not found:
+        raise NotInStoreError(f"study {study_id} has no {kind} in the store")
+    return next(iter(found.values()))

@@ -1,0 +1,43 @@
+// The page: a worklist and studies, by the address behind the hash.
+
+import { make, say } from "./dom.js";
+import { showHelp } from "./help.js";
+import { openSession } from "./server.js";
+import { showStudy } from "./study.js";
+import { showWorklist } from "./worklist.js";
+
+const main = document.getElementById("main");
+let leave = () => {};
+let turn = 0;
+
+async function route(session) {
+  leave();
+  leave = () => {};
+  turn += 1;
+  const mine = turn;
+  delete document.body.dataset.ready;
+  document.getElementById("subject").replaceChildren();
+  const asked = location.hash.match(/^#\/result\/(\d+)$/);
+  try {
+    const left = asked ? await showStudy(main, Number(asked[1]), session) : await showWorklist(main);
+    if (mine === turn) leave = left; else left();
+  } catch (error) {
+    if (mine !== turn) return;
+    main.replaceChildren(make("div", { className: "worklist" }, make("h1", { textContent: "This could not be shown" }), make("p", { textContent: error.message })));
+    document.body.dataset.ready = "error";
+  }
+}
+
+async function start() {
+  const session = await openSession();
+  document.getElementById("research").textContent = session.disclaimer;
+  document.getElementById("help-button").addEventListener("click", showHelp);
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, textarea") || document.querySelector("dialog");
+    if (event.key === "?" && !isTyping) { event.preventDefault(); showHelp(); }
+  });
+  window.addEventListener("hashchange", () => route(session));
+  await route(session);
+}
+
+start().catch((error) => say(error.message, true));
