@@ -31,12 +31,15 @@ N_PICTURES, N_COLUMNS = 6, 3
 CAPTION_PX = 320
 """Width of a caption in the pixels that `overview.slice_lines` counts in."""
 MAX_FLAGS = 4
+"""Flags, and lines for all of them together: a grave one may take several."""
 FULL_LINE, HALF_LINE = 128, 60
 """Letters on a line of small print: over the page, in the right column."""
 STATUS_LETTERS = 62
 NAME_POINTS, NAME_POINT_LETTERS = 11.0, 290.0
 """Size of the patient's name; long names are printed smaller, so that size times letters fits the left column."""
 SMALL, PLAIN, LARGE, HUGE = 7.2, 9.0, 15.0, 44.0
+LINE_MM = 3.4
+"""From one line of small print to the next."""
 INK, GREY, WARNING, PALE = "#15181d", "#5a6370", "#a33327", "#eef0f3"
 
 TITLE = "Coronary calcium"
@@ -155,7 +158,7 @@ def _lines(page: Figure, at_mm: tuple[float, float], words: str, *, letters: int
     x, y = at_mm
     for line in textwrap.wrap(words, letters, max_lines=most, placeholder=" ..."):
         _text(page, (x, y), line, size=SMALL, colour=style.get("colour", GREY))
-        y += 3.4
+        y += LINE_MM
     return y
 
 
@@ -285,11 +288,13 @@ def _flags(page: Figure, result: StudyResult) -> None:
     n_left = max(0, len(flags) - MAX_FLAGS)
     heading = "Quality: nothing noticed" if not flags else f"Quality ({n_left} more flags)" if n_left else "Quality"
     _text(page, (EDGE_MM, 265.5), heading, size=8, bold=True)
-    y = 268.8
-    for flag in flags[:MAX_FLAGS]:
+    shown, top_mm, y = flags[:MAX_FLAGS], 268.8, 268.8
+    for place, flag in enumerate(shown):
         colour = GREY if flag.severity is Severity.INFO else WARNING
         words = f"{flag.severity.value}: {flag.code}: {flag.detail}"
-        y = _lines(page, (EDGE_MM, y), words, letters=FULL_LINE, most=1, colour=colour)
+        # lines that no later flag needs are there for long words, the gravest first
+        free = MAX_FLAGS - round((y - top_mm) / LINE_MM) - (len(shown) - place - 1)
+        y = _lines(page, (EDGE_MM, y), words, letters=FULL_LINE, most=free, colour=colour)
 
 
 def _method(page: Figure, result: StudyResult, subject: PageSubject) -> None:
