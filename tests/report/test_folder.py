@@ -52,6 +52,21 @@ def test_a_scored_study_leaves_result_labels_and_picture(chest: tuple[Volume, La
     np.testing.assert_array_equal(again.labels_zyx, labels.labels_zyx)
 
 
+def test_where_the_images_lie_is_written_without_anything_of_the_patient(
+    chest: tuple[Volume, Labels], tmp_path: Path
+) -> None:
+    write_study(scored_result(), *chest, folder=tmp_path, sources=[tmp_path / "ct", tmp_path / "é.zip"])
+    said = json.loads((tmp_path / "source.json").read_text(encoding="utf-8"))
+    assert said == {
+        "schema_version": "1.0",
+        "paths": [str(tmp_path / "ct"), str(tmp_path / "é.zip")],
+        "series_uid": "1.2.3",
+        "input_sha256": "c" * 64,
+    }
+    write_study(scored_result(), *chest, folder=tmp_path)
+    assert "source.json" not in names(tmp_path)
+
+
 def test_a_refused_study_has_no_label_map(chest: tuple[Volume, Labels], tmp_path: Path) -> None:
     write_study(refused_result(), *chest, folder=tmp_path)
     assert names(tmp_path) == {"result.json", "overview.png"}

@@ -14,7 +14,7 @@ from calcmap.io.nifti import write_labels
 from calcmap.pipeline import ScoreOptions
 from calcmap.pipeline.score import score_study
 from calcmap.report.folder import write_study
-from calcmap.service.importing import NO_IMAGES, import_results
+from calcmap.service.importing import NO_IMAGES, import_results, recorded_sources
 from calcmap.service.review_edits import Reject
 from calcmap.service.reviewing import Reviewing
 from calcmap.service.store import Store, open_store
@@ -155,3 +155,18 @@ def test_a_study_from_a_voxel_file_has_no_patient(sqlite_store: Store, tmp_path:
 def test_a_folder_without_results_is_refused(sqlite_store: Store, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no result\.json: expected what calcmap score -o wrote"):
         import_results(sqlite_store, tmp_path, actor="local")
+
+
+def test_images_are_found_where_the_results_say_they_were(
+    sqlite_store: Store, scored: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, out = scored
+    moved = Path(shutil.copytree(out, tmp_path / "out"))
+    assert recorded_sources(moved) == []
+    for name, text in (("chest", {"paths": [str(source), "/nowhere/at/all"]}), ("broken", {"paths": None})):
+        (moved / name / "source.json").write_text(json.dumps(text), encoding="utf-8")
+    assert recorded_sources(moved) == [source]
+    assert recorded_sources(moved / "chest") == [source]
+    (moved / "broken" / "source.json").write_text("{half", encoding="utf-8")
+    done = import_results(sqlite_store, moved, sources=recorded_sources(moved), actor="local")
+    assert [each.problem for each in done] == [None, None]
