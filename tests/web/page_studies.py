@@ -16,7 +16,8 @@ from calcmap.service.store_voxels import pack_voxels
 from core.results import refused_result
 from service.reviewed_chest import machine_labels, machine_scan, result_of, reviewed_volume
 
-HTML_NAME = "<img src=x onerror=window.hacked=1>^<b>Bold</b>"
+HTML_NAME = "<script>alert(1)</script>^<b>Bold</b>"
+HTML_ID = "<img src=x onerror=window.hacked=1>"
 JAPANESE_NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 ARABIC_NAME = "قباني^لنزار"
 LONG_SHAPE = (400, 48, 48)

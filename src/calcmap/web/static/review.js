@@ -33,7 +33,7 @@ async function start() {
   document.getElementById("research").textContent = session.disclaimer;
   document.getElementById("help-button").addEventListener("click", showHelp);
   document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches("input, textarea") || document.querySelector("dialog");
+    const isTyping = event.target.matches("input, textarea") || document.querySelector("dialog[open]");
     if (event.key === "?" && !isTyping) { event.preventDefault(); showHelp(); }
   });
   window.addEventListener("hashchange", () => route(session));

@@ -40,7 +40,7 @@ function showUnreviewable(main, { study, result, has_overview: hasOverview }) {
     flagList(result),
     hasOverview ? make("img", { src: `/api/studies/${study.study_id}/overview`, alt: "Overview of the study", className: "overview" }) : null));
   document.body.dataset.ready = "refused";
-  const listener = (event) => { if (event.key === "w" || event.key === "Escape") location.hash = "#/"; };
+  const listener = (event) => { if (event.key === "w" && !document.querySelector("dialog[open]")) location.hash = "#/"; };
   document.addEventListener("keydown", listener);
   return () => document.removeEventListener("keydown", listener);
 }
@@ -112,8 +112,12 @@ class Study {
       this.view.redraw();
       requestAnimationFrame(() => performance.measure("first-slice", { start: this.started, end: performance.now() }));
     }
-    if (this.volume.nHere === this.volume.nz) performance.measure("all-slices", { start: this.started, end: performance.now() });
-    if (z === this.view.at.z || this.volume.nHere % 10 === 0 || this.volume.nHere === this.volume.nz) this.view.redraw();
+    const isLast = this.volume.nHere === this.volume.nz;
+    if (isLast) {
+      this.views.dataset.loaded = "all";
+      performance.measure("all-slices", { start: this.started, end: performance.now() });
+    }
+    if (z === this.view.at.z || this.volume.nHere % 10 === 0 || isLast) this.view.redraw();
   }
 
   // What is shown
@@ -353,7 +357,7 @@ class Study {
   // Keys
 
   key(event) {
-    if (document.querySelector("dialog") || event.target.matches("input, textarea") || event.altKey) return;
+    if (document.querySelector("dialog[open]") || event.target.matches("input, textarea") || event.altKey) return;
     const isButton = event.target.matches("button, a") && (event.key === " " || event.key === "Enter");
     if (isButton) return;
     const run = event.ctrlKey || event.metaKey ? this.controlKey(event) : this.plainKey(event);

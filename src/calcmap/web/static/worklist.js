@@ -48,7 +48,7 @@ function dicomDate(text) {
 
 function moveFocus(event, body) {
   const step = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
-  if (!step || document.querySelector("dialog")) return;
+  if (!step || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   const links = [...body.querySelectorAll("a")];
   links[Math.max(0, Math.min(links.length - 1, links.indexOf(document.activeElement) + step))]?.focus();
