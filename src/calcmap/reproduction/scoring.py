@@ -26,8 +26,12 @@ from calcmap.pipeline.score import ScoreOptions, score_study
 from calcmap.segmentation.cascade import Cascade, load_cascade
 from calcmap.segmentation.confidence import CONFIDENCE_FILE
 from calcmap.segmentation.engine import CALCIUM_FILE, HEART_FILE, shipped_weights
+from calcmap.segmentation.judge import JUDGE_FILE
+from calcmap.segmentation.vessels import VESSELS_FILE
 from calcmap.simulation.patient import SimulatedPatient, scan_patient
 
+SHIPPED = (HEART_FILE, CALCIUM_FILE, VESSELS_FILE, JUDGE_FILE, CONFIDENCE_FILE)
+"""Everything whose change changes a result."""
 RESULT_FILE, LABELS_FILE = "result.json", "against_labels.json"
 PLAIN_STUDY = StudyRecipe(
     rest_nuclear=False, uncorrected=False, localizer=Localizer.NONE, dose_report=False, is_rest_first=False
@@ -86,9 +90,9 @@ def score_patients(order: SimulationOrder, out: Path, *, workers: int | None = N
 
 
 def scored_order(order: SimulationOrder) -> dict[str, OrderValue]:
-    """Return what decides the scores of an order's patients: site, seed, and the hashes of the shipped networks."""
+    """Return what decides the scores of an order's patients: site, seed, and the hashes of the shipped networks and models."""
     # Hashed, not loaded: a network that is in memory when the processes fork leaves them waiting for its threads.
-    networks = {name: file_sha256(shipped_weights(name)) for name in (HEART_FILE, CALCIUM_FILE, CONFIDENCE_FILE)}
+    networks = {name: file_sha256(shipped_weights(name)) for name in SHIPPED}
     return {"kind": "scored", "site": order.site, "seed": order.seed, **networks}
 
 
