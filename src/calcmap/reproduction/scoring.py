@@ -90,7 +90,7 @@ def score_patients(order: SimulationOrder, out: Path, *, workers: int | None = N
 
 
 def scored_order(order: SimulationOrder) -> dict[str, OrderValue]:
-    """Return what decides the scores of an order's patients: site, seed, and the hashes of the shipped networks and models."""
+    """Return what decides the scores of an order's patients: site, seed, and the hash of every shipped model."""
     # Hashed, not loaded: a network that is in memory when the processes fork leaves them waiting for its threads.
     networks = {name: file_sha256(shipped_weights(name)) for name in SHIPPED}
     return {"kind": "scored", "site": order.site, "seed": order.seed, **networks}
