@@ -16,7 +16,7 @@ OUT ?= out/$(if $(STUDY),$(notdir $(abspath $(STUDY))),$(DEMO))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help score test check clean distclean
+.PHONY: help score review test check clean distclean
 
 help: ## print this list
 	@echo 'CalcMap: coronary calcium scores from the attenuation CT of nuclear heart scans. Research use only.'
@@ -27,6 +27,9 @@ help: ## print this list
 
 score: $(VENV)/.calcmap-base $(if $(STUDY),,| $(DEMO)) ## score a study: one that it simulates itself, or STUDY=path
 	@scripts/score '$(CALCMAP)' '$(if $(STUDY),$(STUDY),$(DEMO))' '$(OUT)'
+
+review: $(VENV)/.calcmap-service ## verify scores in a browser: those of the simulated study, or OUT=path
+	@'$(CALCMAP)' review '$(OUT)'
 
 test: $(VENV)/.calcmap-dev ## run the whole test suite with its coverage gates
 	@scripts/test
@@ -49,6 +52,9 @@ $(DEMO): | $(VENV)/.calcmap-base
 
 $(VENV)/.calcmap-base: pyproject.toml constraints.txt
 	@scripts/setup base
+
+$(VENV)/.calcmap-service: pyproject.toml constraints.txt
+	@scripts/setup service
 
 # Without torch this stamp is never written: the tests still run, and the next call tries again.
 $(VENV)/.calcmap-dev: pyproject.toml constraints.txt

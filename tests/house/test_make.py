@@ -28,7 +28,7 @@ def clone(tmp_path: Path) -> Path:
 
 def test_make_alone_prints_every_target(clone: Path) -> None:
     shown = _make(clone).stdout
-    for target in ("score", "test", "check", "clean", "help"):
+    for target in ("score", "review", "test", "check", "clean", "help"):
         assert f"make {target}" in shown
 
 
@@ -45,6 +45,7 @@ def test_scoring_uses_what_is_there_and_names_the_picture(clone: Path) -> None:
     run = _make(clone, "score")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Picture: out/demo/one/overview.png" in run.stdout
+    assert "make review OUT='out/demo'" in run.stdout.splitlines()[-1]
     again = _make(clone, "score")
     assert "Simulating" in run.stdout
     assert "Simulating" not in again.stdout
@@ -94,7 +95,7 @@ def _install_stub(
     clone: Path,
     *,
     simulate: str = "mkdir -p demo.part",
-    score: str = 'mkdir -p "$4/one"; touch "$4/one/overview.png"',
+    score: str = 'mkdir -p "$4/one"; touch "$4/one/overview.png" "$4/results.csv"',
 ) -> None:
     """Put a stand-in for an installed CalcMap into .venv; its arguments are those that the recipes give."""
     script = f'#!/bin/sh\ncase "$1" in\nsimulate) {simulate} ;;\nscore) {score} ;;\nesac\n'

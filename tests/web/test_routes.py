@@ -139,7 +139,10 @@ def test_the_page_is_shipped_and_no_other_file_can_be_had(client: httpx.Client) 
         assert way not in scripts
 
 
-def test_a_study_is_shown_with_its_patient_and_the_look_is_recorded(client: httpx.Client, store: Store) -> None:
+def test_a_study_is_shown_with_its_patient_and_the_look_is_recorded(
+    client: httpx.Client, server: LocalServer, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     stored = add_study(store, "named", identity=Identity(patient_name=HTML_NAME, patient_id="4711"))
     shown = client.get(f"/api/results/{stored.result_id}").json()
     assert shown["study"]["identity"]["patient_name"] == HTML_NAME
@@ -149,6 +152,8 @@ def test_a_study_is_shown_with_its_patient_and_the_look_is_recorded(client: http
     assert (events[-1].action, events[-1].actor) == ("view_study", "reader-1")
     rows = client.get("/api/worklist").json()
     assert {row["name"]: row["identity"]["patient_id"] for row in rows}["named"] == "4711"
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith(("calcmap", "uvicorn"))]
+    assert not any(secret in line for secret in ("Bold", server.access.token, "4711") for line in logged)
 
 
 def test_slices_and_heart_arrive_as_they_are(client: httpx.Client, chest: StoredResult) -> None:

@@ -94,11 +94,13 @@ def _announce(address: str, *, is_opened: bool) -> None:
 
 def _run_until_told(serve: Callable[[], None]) -> None:
     """Serve until Ctrl-C or the system's request to end, both of which are no errors."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve()
     except KeyboardInterrupt:
         open_console().print("The review page is closed.")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _account() -> str:

@@ -149,6 +149,7 @@ export class Pane {
     const [left, right, top, bottom] = this.plane.letters;
     context.font = `${12 * ratio}px system-ui, sans-serif`;
     context.fillStyle = "#9aa7b5";
+    Object.assign(context, { shadowColor: "#000", shadowBlur: 4 * ratio });
     const write = (text, x, y, align, baseline) => {
       Object.assign(context, { textAlign: align, textBaseline: baseline });
       context.fillText(text, x, y);
@@ -161,6 +162,7 @@ export class Pane {
     context.fillStyle = "#d5dde6";
     view.captions(this).forEach((line, n) => write(line, pad, pad + n * 16 * ratio, "left", "top"));
     if (this.name === "axial") write(`W ${Math.round(view.window.width)}  L ${Math.round(view.window.level)}`, pxWide - pad, pad, "right", "top");
+    context.shadowBlur = 0;
   }
 
   listen() {

@@ -151,7 +151,7 @@ class Study {
   certainty() {
     const { result } = this.page;
     const flags = result.quality.filter((flag) => flag.severity !== "info");
-    const said = result.confidence ? [`machine ${result.confidence.word}: ${Math.round(100 * result.confidence.category_probability)} % for its category`] : [];
+    const said = result.confidence ? [`machine ${result.confidence.word}: ${percent(result.confidence.category_probability)} for its category`] : [];
     const text = [...said, ...flags.map((flag) => flag.flag)].join("; ");
     return make("p", { className: flags.length ? "certainty borderline" : "certainty faint", textContent: text, title: flags.map((flag) => flag.detail).join("\n") });
   }
@@ -190,7 +190,7 @@ class Study {
       button.disabled = !this.isOpen;
       return button;
     };
-    const hint = { look: "", add: "Point at what was missed", split: "Brush the part of another site", erase: "Brush what is no calcium" }[view.mode];
+    const hint = { look: "", add: "point at it", split: "brush a part", erase: "brush it away" }[view.mode];
     this.tools.replaceChildren(
       ...WINDOWS.map((each) => toggle(each.name, each.key, view.window.width === each.width && view.window.level === each.level, () => { view.setWindow(each); this.showTools(); })),
       make("span", { className: "gap" }),
@@ -426,5 +426,8 @@ class Study {
 }
 
 function brushButton(text, run) { return make("button", { type: "button", textContent: text, on: { click: run } }); }
+
+/** Certainty is never rounded up to all. */
+const percent = (probability) => (probability > 0.99 ? "> 99 %" : `${Math.round(100 * probability)} %`);
 
 const triple = ({ z, y, x }) => [z, y, x];

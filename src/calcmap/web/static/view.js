@@ -202,7 +202,7 @@ export class View {
   dropStroke() { this.stroke = new Set(); this.redraw(); }
 }
 
-/** Return the corners of the heart's box as voxels, from its patient coordinates. */
+/** Return the corners of the heart's box as voxels of the scan, from its patient coordinates. */
 export function voxelBox(scan, box) {
   if (!box) return null;
   const [a, b, c] = scan.affine_lps_mm;
@@ -211,7 +211,10 @@ export function voxelBox(scan, box) {
   const whole = det(matrix);
   return box.map((corner) => {
     const offset = corner.map((mm, n) => mm - [a, b, c][n][3]);
-    const solved = [0, 1, 2].map((column) => Math.round(det(matrix.map((row, n) => row.map((value, k) => (k === column ? offset[n] : value)))) / whole));
+    const solved = [0, 1, 2].map((column) => {
+      const voxel = Math.round(det(matrix.map((row, n) => row.map((value, k) => (k === column ? offset[n] : value)))) / whole);
+      return Math.max(0, Math.min(scan.shape[2 - column] - 1, voxel));
+    });
     return { x: solved[0], y: solved[1], z: solved[2] };
   });
 }
