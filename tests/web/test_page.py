@@ -216,6 +216,11 @@ def test_the_keyboard_alone_is_enough(enter: Callable[[], Reader], store: Store)
     assert page_score(reader) == python_score(store, "keys")
     for key in ("1", "5", " ", "p", "h", "i", "b", "b", "+", "-", "Shift+ArrowLeft", "[", "}", "PageUp", "End", "f"):
         reader.press(key)
+    page.get_by_role("button", name="Overlay").focus()
+    reader.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "OverlaySpace"
+    assert page.get_by_role("button", name="Overlay").get_attribute("aria-pressed") == "true"  # Space had hidden it
+    page.get_by_role("button", name="Overlay").evaluate("button => button.blur()")
     reader.press("g")
     page.keyboard.type("Dr. Keys")
     reader.press("Enter")
@@ -240,6 +245,12 @@ def test_no_calcium_and_four_hundred_slices_are_shown_right(enter: Callable[[], 
     page.mouse.wheel(0, 100)
     page.wait_for_timeout(100)
     assert not page.evaluate(_CENTRE_IS_WHITE)
+    preset = page.get_by_role("button", name="≥ 130 HU")
+    assert preset.get_attribute("aria-pressed") == "true"
+    page.mouse.down(button="right")
+    page.mouse.move(500, 600)
+    page.mouse.up(button="right")
+    assert preset.get_attribute("aria-pressed") == "false"
 
 
 _CENTRE_IS_WHITE = """() => {

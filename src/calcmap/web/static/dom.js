@@ -37,6 +37,13 @@ export function when(utc) {
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
+/** Put new children into an element; whoever was at a button stays at the one of the same title. */
+export function refill(element, ...children) {
+  const focused = element.contains(document.activeElement) ? document.activeElement.title : "";
+  element.replaceChildren(...children);
+  if (focused) [...element.querySelectorAll("button")].find((button) => button.title === focused)?.focus();
+}
+
 let hiding = 0;
 
 /** Say one line at the foot of the page; a problem stays longer. */

@@ -1,6 +1,6 @@
 // One study: images at once, the review as soon as the server has it, and every edit sent and shown as it answers.
 
-import { dialog, make, personName, say, when, words } from "./dom.js";
+import { dialog, make, personName, refill, say, when, words } from "./dom.js";
 import { SITE_KEYS } from "./help.js";
 import { Calcium, Heart } from "./overlay.js";
 import { editList, lesionList, numbered, scoreTable, signedNote } from "./panel.js";
@@ -59,7 +59,7 @@ class Study {
         add: (voxel) => this.askSite("Add: where does it lie?", (site) => this.edit({ kind: "add", voxel: triple(voxel), site })),
         pick: (voxel) => this.pick(voxel),
         stroke: (mode, slice, pixels) => this.endStroke(mode, slice, pixels),
-        toggled: () => this.showTools(), windowed: () => {}, moved: () => {},
+        toggled: () => this.showTools(), windowed: () => this.tools && this.showTools(), moved: () => {},
       },
     });
     this.state = null;
@@ -143,8 +143,8 @@ class Study {
     const selectedNumber = this.view.selectedNumber(this.view.reader);
     this.lesions.replaceChildren(lesionList(state, { selectedNumber, palette: this.view.palette, onPick: (lesion) => this.choose(lesion) }));
     this.lesions.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
-    this.actions.replaceChildren(...this.actionButtons());
-    this.foot.replaceChildren(...this.footParts());
+    refill(this.actions, ...this.actionButtons());
+    refill(this.foot, ...this.footParts());
     this.showTools();
   }
 
@@ -173,10 +173,10 @@ class Study {
       comments.length ? make("ul", { className: "comments" }, ...comments.map((entry) => make("li", {}, words(entry.edit.text), make("span", { className: "faint", textContent: `  ${entry.author}, ${when(entry.time)}` })))) : null,
       state.signature ? signedNote(state.signature) : null,
       make("div", { className: "row" },
-        make("button", { type: "button", disabled: !this.isOpen, on: { click: () => this.comment() } }, "Comment", make("kbd", { textContent: "K" })),
-        make("button", { type: "button", on: { click: () => this.showLog() } }, `History (${state.revision})`),
+        make("button", { type: "button", disabled: !this.isOpen, title: "K", on: { click: () => this.comment() } }, "Comment", make("kbd", { textContent: "K" })),
+        make("button", { type: "button", title: "History", on: { click: () => this.showLog() } }, `History (${state.revision})`),
         this.isOpen
-          ? make("button", { type: "button", id: "sign", className: "primary", on: { click: () => this.sign() } }, "Sign", make("kbd", { textContent: "G" }))
+          ? make("button", { type: "button", id: "sign", className: "primary", title: "G", on: { click: () => this.sign() } }, "Sign", make("kbd", { textContent: "G" }))
           : make("button", { type: "button", id: "amend", on: { click: () => this.amend() } }, "Amend")),
     ];
     return parts.filter(Boolean);
@@ -191,8 +191,8 @@ class Study {
       return button;
     };
     const hint = { look: "", add: "point at it", split: "brush a part", erase: "brush it away" }[view.mode];
-    this.tools.replaceChildren(
-      ...WINDOWS.map((each) => toggle(each.name, each.key, view.window.width === each.width && view.window.level === each.level, () => { view.setWindow(each); this.showTools(); })),
+    refill(this.tools,
+      ...WINDOWS.map((each) => toggle(each.name, each.key, view.window.width === each.width && view.window.level === each.level, () => view.setWindow(each))),
       make("span", { className: "gap" }),
       toggle("Overlay", "Space", view.isOverlayOn, () => view.toggle("isOverlayOn")),
       toggle("Vessel colours", "P", view.palette === "vessel", () => this.cyclePalette()),
@@ -377,7 +377,7 @@ class Study {
     const arrow = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
     if (arrow) return () => this.arrow(...arrow, event.shiftKey);
     const preset = WINDOWS.find((each) => each.key === event.key);
-    if (preset) return () => { view.setWindow(preset); this.showTools(); };
+    if (preset) return () => view.setWindow(preset);
     if (event.shiftKey && event.key === "A") return () => this.acceptAll();
     const site = SITE_KEYS[event.key.toLowerCase()];
     if (site) return () => this.relabel(site);
