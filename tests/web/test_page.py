@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from calcmap.io.finding import find_studies
+from calcmap.pipeline import ScoreOptions, score_study
+from calcmap.report.folder import write_study
+from calcmap.segmentation.cascade import load_cascade
+from calcmap.service.importing import import_results
 from calcmap.service.reviewing import Reviewing
 from calcmap.service.store import Store, open_store
 from calcmap.service.store_studies import Identity
@@ -75,11 +81,11 @@ def enter(browser: Browser, server: LocalServer) -> Iterator[Callable[[], Reader
     assert complaints == []
 
 
-def python_score(store: Store, name: str) -> tuple[str, ...]:
-    """Return what the table of scores has to show, from the store's edits alone."""
+def python_score(store: Store, name: str, *, reviewing: Reviewing | None = None) -> tuple[str, ...]:
+    """Return what the table of scores has to show, from the store's edits alone and never from the server's memory."""
     (row,) = [row for row in store.worklist() if row.name == name]
     assert row.review_id is not None
-    score = Reviewing(store).current(row.review_id).review.score
+    score = (reviewing or Reviewing(store)).current(row.review_id).review.score
     vessels = {vessel.value: sums.agatston for vessel, sums in score.scoring.vessels.items()}
     values = [score.scoring.coronary.agatston, *(vessels[each] for each in ("LM", "LAD", "LCx", "RCA"))]
     return *(f"{value:g}" for value in values), str(score.category.index)
@@ -269,3 +275,37 @@ def _move_cross(reader: Reader, y: int, x: int) -> None:
         reader.press("Shift+ArrowUp", "Shift+ArrowLeft")
     reader.press(*["Shift+ArrowDown"] * (y // 5), *["ArrowDown"] * (y % 5))
     reader.press(*["Shift+ArrowRight"] * (x // 5), *["ArrowRight"] * (x % 5))
+
+
+@pytest.mark.real_data
+def test_a_real_pet_ct_study_is_verified(
+    enter: Callable[[], Reader], store: Store, shared_data: Path, tmp_path: Path
+) -> None:
+    (study,) = find_studies([shared_data / "real_ct" / "acrin042"])
+    done = score_study(study, load_cascade(), options=ScoreOptions())
+    write_study(done.result, done.volume, done.labels, folder=tmp_path / study.name)
+    import_results(store, tmp_path, sources=[shared_data / "real_ct" / "acrin042"], actor="local")
+    reader, reviewing = enter(), Reviewing(store)
+    reader.open(study.name)
+    assert page_score(reader) == python_score(store, study.name, reviewing=reviewing)
+    assert float(reader.shown("machine-total")) == done.result.agatston
+    reader.page.locator(".lesion").first.click()
+    for revision, keys in enumerate(
+        (
+            ["m"],  # the first lesion lies in the left main
+            ["x"],  # the second one is none
+            ["Control+z"],
+            ["s", "Enter", "o", "Escape"],  # what the brush covers at the cross lies in the aorta
+            ["e", "Enter", "Escape"],
+            ["z"],
+        ),
+        start=1,
+    ):
+        reader.press(*keys)
+        reader.until(revision)
+        assert page_score(reader) == python_score(store, study.name, reviewing=reviewing)
+    reader.press("g")
+    reader.page.keyboard.type("Dr. Real")
+    reader.press("Enter")
+    reader.page.wait_for_selector("#amend")
+    assert page_score(reader) == python_score(store, study.name, reviewing=reviewing)
