@@ -128,6 +128,4 @@ def _method(fields: dict[str, Any]) -> ScoringMethod:
 
 def _confidence(fields: dict[str, Any]) -> Confidence:
     p0, p1, p2, p3 = fields["category_probabilities"]
-    return Confidence(
-        **(fields | {"word": ConfidenceWord(fields["word"]), "category_probabilities": (p0, p1, p2, p3)})
-    )
+    return Confidence(**(fields | {"word": ConfidenceWord(fields["word"]), "category_probabilities": (p0, p1, p2, p3)}))
