@@ -334,6 +334,7 @@ def test_every_step_is_in_the_trail_of_its_subject(store: Store, review_id: int)
 
 def test_neither_log_nor_trail_nor_error_names_a_patient(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="calcmap")  # a command that ran before may have quieted it
     stored = add_chest(store, identity=IDENTITY)
     review_id = store.open_review(stored.result_id, actor=READER).id
     Reviewing(store).edit(review_id, [Reject(RCA), Comment("Plantedname again")], revision=0, author=READER)
