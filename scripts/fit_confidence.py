@@ -25,7 +25,6 @@ import numpy as np
 from calcmap.core.volume import Float64Array
 from calcmap.evaluation.agreement import concordance_correlation
 from calcmap.evaluation.calibration import CategoryCalibration, assess_categories
-from calcmap.io.cases import find_cases
 from calcmap.segmentation.cascade import load_cascade
 from calcmap.segmentation.confidence import confidence_model_to_json
 from calcmap.segmentation.judge import LesionJudge
@@ -38,12 +37,12 @@ from calcmap.training.calibrating import (
     choose_offsets,
     cross_validate,
     fit_confidence,
-    held_out_case,
     linear_kappa,
     stratified_folds,
     tabulate_decisions,
 )
 from calcmap.training.judging import judges_of_left_out, known_pieces
+from held_out import read_held_out
 
 N_FOLDS, SEED = 10, 0
 
@@ -98,11 +97,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("src/calcmap/segmentation/weights/confidence.json"))
     arguments = parser.parse_args()
     cascade = load_cascade(heart=arguments.heart, calcium=arguments.calcium)
-    folders = find_cases(arguments.data)
-    cases = []
-    for number, folder in enumerate(folders, start=1):
-        cases.append(held_out_case(folder, cascade))
-        print(f"{number} of {len(folders)}: {cases[-1].id}", flush=True)
+    cases = read_held_out(arguments.data, cascade)
     kept = NO_OFFSETS if arguments.keep_decision else None
     content = fitted(
         cases,

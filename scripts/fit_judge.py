@@ -22,7 +22,6 @@ import numpy as np
 
 from calcmap.core.volume import Float64Array
 from calcmap.evaluation.agreement import concordance_correlation
-from calcmap.io.cases import find_cases
 from calcmap.scoring.categories import PAPER_LOWEST_OF_ONE
 from calcmap.segmentation.cascade import load_cascade
 from calcmap.segmentation.evidence import DecisionOffsets, decide
@@ -30,7 +29,6 @@ from calcmap.segmentation.judge import LesionJudge, judge_to_json
 from calcmap.training.calibrating import (
     HeldOutCase,
     clinical_score,
-    held_out_case,
     linear_kappa,
     stratified_folds,
 )
@@ -41,6 +39,7 @@ from calcmap.training.judging import (
     known_pieces,
     probabilities_of_left_out,
 )
+from held_out import read_held_out
 
 N_FOLDS, SEED = 10, 0
 LOWEST_KEPT = (0.2, 0.3, 0.4, 0.5, 0.6)
@@ -86,11 +85,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("src/calcmap/segmentation/weights/judge.json"))
     arguments = parser.parse_args()
     cascade = load_cascade(heart=arguments.heart, calcium=arguments.calcium)
-    folders = find_cases(arguments.data)
-    cases = []
-    for number, folder in enumerate(folders, start=1):
-        cases.append(held_out_case(folder, cascade))
-        print(f"{number} of {len(folders)}: {cases[-1].id}", flush=True)
+    cases = read_held_out(arguments.data, cascade)
     content = fitted(cases, basis=arguments.basis, weights_sha256=cascade.weights_sha256)
     print(json.dumps(content["fit"], indent=1))
     arguments.out.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")

@@ -80,7 +80,7 @@ def test_what_holds_no_results_is_named(calcmap: Calcmap, tmp_path: Path) -> Non
 def test_an_install_without_the_page_says_what_to_install(
     calcmap: Calcmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("calcmap.cli.review.find_spec", lambda name: None if name == "uvicorn" else object())
+    monkeypatch.setattr("calcmap.cli.console.find_spec", lambda name: None if name == "uvicorn" else object())
     ran = calcmap("review", tmp_path)
     assert ran.code == 2
     assert "calcmap[service]" in ran.err

@@ -226,7 +226,7 @@ def test_dicom_reports_need_a_folder_and_their_packages(
         return " ".join(ran.err.replace("│", " ").split())
 
     assert "give -o as well" in said()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("calcmap.cli.console.find_spec", lambda name: None)
     assert "highdicom and matplotlib is not installed" in said("-o", tmp_path / "out")
 
 

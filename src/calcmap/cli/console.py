@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+import typer
 
 from calcmap.io.text_files import json_text
 
@@ -33,6 +37,21 @@ def print_error(message: str) -> None:
 def print_json(value: object) -> None:
     """Write a value as JSON to the output stream."""
     sys.stdout.write(json_text(value))
+
+
+def check_packages(names: Sequence[str], *, extra: str, wanted_by: str) -> None:
+    """Stop with the command that installs them when packages of an extra are missing.
+
+    Raises
+    ------
+    typer.BadParameter
+        Naming what is missing, beside the option or command that wants it.
+    """
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise typer.BadParameter(
+            f"{' and '.join(missing)} is not installed: pip install 'calcmap[{extra}]'", param_hint=wanted_by
+        )
 
 
 def open_console() -> Console:

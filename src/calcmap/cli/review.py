@@ -6,13 +6,12 @@ import getpass
 import signal
 import webbrowser
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calcmap.cli.console import EXIT_OK, open_console, print_error
+from calcmap.cli.console import EXIT_OK, check_packages, open_console, print_error
 
 if TYPE_CHECKING:
     from calcmap.service.store import Store
@@ -45,7 +44,7 @@ def review(
 
     Example: calcmap review out
     """
-    _check_packages()
+    check_packages(SERVICE_PACKAGES, extra="service", wanted_by="calcmap review")
     from calcmap.core.errors import InputError
     from calcmap.service.importing import RESULT_FILE
     from calcmap.service.store import open_store
@@ -62,14 +61,6 @@ def review(
     finally:
         opened.close()
     raise typer.Exit(EXIT_OK)
-
-
-def _check_packages() -> None:
-    missing = [name for name in SERVICE_PACKAGES if find_spec(name) is None]
-    if missing:
-        raise typer.BadParameter(
-            f"{' and '.join(missing)} is not installed: pip install 'calcmap[service]'", param_hint="calcmap review"
-        )
 
 
 def _import(store: Store, out: Path, images: list[Path]) -> None:

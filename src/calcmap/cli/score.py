@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calcmap.cli.console import EXIT_OK, EXIT_REFUSED, open_console, open_progress, print_error, print_json
+from calcmap.cli.console import (
+    EXIT_OK,
+    EXIT_REFUSED,
+    check_packages,
+    open_console,
+    open_progress,
+    print_error,
+    print_json,
+)
 from calcmap.cli.starting import quick_imports
 
 if TYPE_CHECKING:
@@ -102,15 +110,9 @@ def score(
 
 def _check_dicom(out: Path | None) -> None:
     """Stop before anything is scored when DICOM reports cannot be written at all."""
-    from importlib.util import find_spec
-
     if out is None:
         raise typer.BadParameter("DICOM reports need a folder: give -o as well", param_hint="--dicom")
-    missing = [name for name in REPORT_PACKAGES if find_spec(name) is None]
-    if missing:
-        raise typer.BadParameter(
-            f"{' and '.join(missing)} is not installed: pip install 'calcmap[reports]'", param_hint="--dicom"
-        )
+    check_packages(REPORT_PACKAGES, extra="reports", wanted_by="--dicom")
 
 
 def _report_one(scored: ScoredStudy, study: Study, *, folder: Path) -> list[str]:

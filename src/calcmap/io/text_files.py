@@ -26,6 +26,19 @@ def write_json(content: object, folder: Path, *, name: str) -> Path:
     return path
 
 
+def write_aside(content: bytes, path: Path) -> Path:
+    """Write a file aside, rename it and return its path: a half-written one is never seen.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    return part.replace(path)
+
+
 def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
     """Write texts by file name and return the paths; the folder is made.
 

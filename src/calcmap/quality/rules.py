@@ -38,6 +38,7 @@ METAL_HU = 2500
 """Above any bone or plaque (cortical bone reaches 1500), below the 3071 at which 12-bit CT ends."""
 METAL_MIN_MM3 = 100.0
 HEART_METAL_HU = 2000
+"""Plaque reaches 1500 HU, metal 2000 (textbook): to `segmentation`, a dense piece that reaches it is no calcium."""
 HEART_METAL_MIN_MM3 = 10.0
 
 HEART_MIN_ML = 20.0

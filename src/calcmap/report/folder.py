@@ -12,7 +12,7 @@ from calcmap.core.errors import OutputError
 from calcmap.core.result import CalciumClass, StudyResult, result_to_json
 from calcmap.core.volume import Labels, Volume
 from calcmap.io.nifti import write_labels
-from calcmap.io.text_files import json_text
+from calcmap.io.text_files import json_text, write_aside
 from calcmap.report.overview import write_overview
 
 RESULTS_COLUMNS = (
@@ -77,8 +77,9 @@ def write_study(
                 write_overview(volume, labels, result, path=folder / "overview.png")
         written.result()
         if sources and result.chosen_series is not None:
-            _write_text(json_text(_source(result, result.chosen_series.series_uid, sources)), folder / SOURCE_FILE)
-        _write_text(json_text(result_to_json(result)), folder / "result.json")
+            source = json_text(_source(result, result.chosen_series.series_uid, sources))
+            write_aside(source.encode(), folder / SOURCE_FILE)
+        write_aside(json_text(result_to_json(result)).encode(), folder / "result.json")
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
 
@@ -97,7 +98,7 @@ def write_results_csv(results: Sequence[StudyResult], path: Path) -> None:
     writer.writerows(_row(result) for result in results)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_text(rows.getvalue(), path)
+        write_aside(rows.getvalue().encode(), path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -134,9 +135,3 @@ def _write_labels(labels: Labels | None, folder: Path) -> None:
         part = folder / "part.nii.gz"
         write_labels(labels, part)
         part.replace(folder / "labels.nii.gz")
-
-
-def _write_text(text: str, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="")
-    part.replace(path)

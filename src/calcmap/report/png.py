@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from calcmap.core.volume import UInt8Array
+from calcmap.io.text_files import write_aside
 
 COMPRESSION = 2
 """Of 9: near the size of more, in a fraction of its time."""
@@ -36,9 +37,7 @@ def write_png(picture: Image.Image, path: Path) -> None:
     OSError
         The file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(encode_png(np.asarray(picture)))
-    part.replace(path)
+    write_aside(encode_png(np.asarray(picture)), path)
 
 
 def encode_png(rgb_yxc: UInt8Array) -> bytes:

@@ -14,8 +14,10 @@ from scipy.special import expit
 
 from calcmap.core.errors import ConfigError, ModelError
 from calcmap.core.volume import BoolArray, Float32Array, Int16Array, IntArray, Labels, UInt8Array, Volume
+from calcmap.quality.rules import HEART_METAL_HU
 from calcmap.segmentation.calcium_input import (
     HEART_REACH_MM,
+    HeartFrame,
     calcium_network_input,
     grow_mask,
     heart_frame,
@@ -48,9 +50,6 @@ DENSE_HU = 130
 """Bone, catheters and calcium; what is connected at this level is judged as one piece (the score's own threshold)."""
 MIN_SHARE_IN_HEART = 0.5
 """A dense component counts as the heart's when at least this share of it lies in the heart mask (our choice)."""
-METAL_HU = 2000
-"""A dense piece that reaches it is a lead, a clip or a prosthesis and no calcium: plaque reaches 1500 HU, metal 2000
-(textbook, as the quality rule for metal in the heart)."""
 MIN_CANDIDATE_HU = 100
 """Voxels denser than this in or near the heart are labelled: below every threshold that a scoring profile uses at
 120 kVp or more, so that the label map serves all of them."""
@@ -202,21 +201,23 @@ class Cascade:
         piece_zyx, is_outlying = dense_pieces(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])
         is_outlying |= metal_pieces(piece_zyx, volume.ct_hu_zyx[column])
         index = np.flatnonzero(candidate)
+        frame = heart_frame(heart)
         piece = piece_zyx[box[0]].reshape(-1)[index].astype(np.intp)
         return Candidates(
             shape_zyx=candidate.shape,
             spacing_mm_zyx=volume.spacing_mm_zyx,
             index=index,
             hu=ct_hu_zyx[candidate],
-            logits_nk=self._calcium_logits(ct_hu_zyx, heart, candidate),
+            logits_nk=self._calcium_logits(ct_hu_zyx, heart, candidate, frame),
             piece=piece,
             is_outlying=is_outlying[piece] & self._calcium_sees_heart,
-            frame=heart_frame(heart),
+            frame=frame,
         )
 
-    def _calcium_logits(self, ct_hu_zyx: Int16Array, heart_zyx: BoolArray, candidate_zyx: BoolArray) -> Float32Array:
+    def _calcium_logits(
+        self, ct_hu_zyx: Int16Array, heart_zyx: BoolArray, candidate_zyx: BoolArray, frame: HeartFrame
+    ) -> Float32Array:
         """Return the calcium network's logits (voxels, 3) at the candidates of a box; other slices are not run."""
-        frame = heart_frame(heart_zyx)
         logits_nk = [np.empty((0, N_CALCIUM_CLASSES), dtype=np.float32)]
         wanted_z = np.asarray(candidate_zyx.any(axis=(1, 2)))
         for first, last in runs_of_slices(wanted_z, neighbours=self._calcium_reach):
@@ -313,9 +314,9 @@ def dense_pieces(dense_zyx: BoolArray, heart_zyx: BoolArray) -> tuple[IntArray, 
 
 
 def metal_pieces(piece_zyx: IntArray, ct_hu_zyx: Int16Array) -> BoolArray:
-    """Return which pieces hold a voxel of `METAL_HU` or more, shape (highest piece number + 1,), False for number 0."""
+    """Return which pieces reach `HEART_METAL_HU`, shape (highest piece number + 1,), False for number 0."""
     is_metal = np.zeros(int(piece_zyx.max(initial=0)) + 1, dtype=np.bool_)
-    is_metal[piece_zyx[ct_hu_zyx >= METAL_HU]] = True
+    is_metal[piece_zyx[ct_hu_zyx >= HEART_METAL_HU]] = True
     is_metal[0] = False
     return is_metal
 

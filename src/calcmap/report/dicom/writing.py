@@ -13,6 +13,7 @@ from calcmap.core.result import StudyResult
 from calcmap.core.volume import Labels, Volume
 from calcmap.io.source_headers import read_identity, read_source_series
 from calcmap.io.study import Study
+from calcmap.io.text_files import write_aside
 from calcmap.report.dicom.documents import captured_overview, encapsulated_page, page_subject
 from calcmap.report.dicom.filing import VERIFIED, Filing, ReportSettings
 from calcmap.report.dicom.measurements import measurement_report
@@ -135,7 +136,4 @@ def _write_each(reports: Reports, folder: Path, *, prefix: str) -> Iterator[Path
         part = path.with_name(path.name + ".part")
         made.save_as(part, enforce_file_format=True)
         yield part.replace(path)
-    path = folder / f"{prefix}report.pdf"
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(reports.pdf)
-    yield part.replace(path)
+    yield write_aside(reports.pdf, folder / f"{prefix}report.pdf")
