@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from calcmap.service.store import Store, open_store
+from calcmap.service.store_database import Database
 from postgres_server import running_postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -52,9 +53,9 @@ def store(store_at: Callable[[], Store]) -> Store:
 
 def empty_postgres(url: str) -> str:
     """Return a URL that sees a new, empty schema of the server."""
-    import psycopg
-
     schema = f"test_{next(_SCHEMAS)}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    database = Database(url)
+    with database.writing() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    database.close()
     return f"{url}&options=-csearch_path%3D{schema}"

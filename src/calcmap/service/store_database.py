@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from calcmap.core.errors import ConfigError, StoreError
+from calcmap.service.store_postgres import postgres_arguments
 
 BUSY_TIMEOUT_MS = 30_000
 """How long SQLite waits for another writer (our choice: far above any write of this store)."""
@@ -31,17 +32,16 @@ class Database:
     Parameters
     ----------
     url : str or URL
-        ``sqlite:///path`` or ``postgresql://user@host/name``.
+        ``sqlite:///path`` or ``postgresql://user@host/name``, with the keys that ``store_postgres`` tells.
 
     Raises
     ------
     ConfigError
-        The URL is of neither database.
+        The URL is of neither database, or asks for what is not understood.
     """
 
     def __init__(self, url: str | URL) -> None:
-        self._url = _with_driver(url)
-        self._engine = _engine(self._url)
+        self._engine = _engine(_checked(url))
 
     @property
     def kind(self) -> str:
@@ -77,7 +77,7 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite", database=str(path.absolute()))
 
 
-def _with_driver(url: str | URL) -> URL:
+def _checked(url: str | URL) -> URL:
     try:
         made = make_url(url)
     except ArgumentError as error:
@@ -87,16 +87,17 @@ def _with_driver(url: str | URL) -> URL:
         raise ConfigError(f"the store's database is {kind}, expected sqlite or postgresql")
     if kind == "sqlite" and made.database in (None, "", ":memory:"):
         raise ConfigError("the store's database is in memory, expected a file")
-    return made.set(drivername="sqlite+pysqlite" if kind == "sqlite" else "postgresql+psycopg")
+    return made
 
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url)
+        engine = create_engine(url.set(drivername="sqlite+pysqlite"))
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, pool_pre_ping=True)
+    plain, arguments = postgres_arguments(url)
+    return create_engine(plain, pool_pre_ping=True, connect_args=arguments)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -124,7 +125,13 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        first_line = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
-        raise StoreError(f"the database refused: {first_line[0]}") from error
+        raise StoreError(f"the database refused: {_said(error.orig)}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database cannot be used: {type(error).__name__}") from error
+
+
+def _said(error: BaseException | None) -> str:
+    """Return one line of what a driver said; PostgreSQL's message alone, since its details repeat values."""
+    first = error.args[0] if error is not None and error.args else ""
+    text = str(first.get("M", "")) if isinstance(first, dict) else str(first)
+    return next(iter(text.strip().splitlines()), type(error).__name__)
