@@ -1,7 +1,7 @@
 """A PostgreSQL URL as people write it, turned into what the driver takes.
 
-The driver is pg8000 (BSD). It stands on no C library, so it does not know the settings that PostgreSQL's own reads from a
-URL. Those that a lab needs are understood here, by their usual names; others are refused, not ignored.
+The driver is pg8000 (BSD). It stands on no C library, so it does not know the settings that PostgreSQL's own one reads
+from a URL. Those that a lab needs are understood here, by their usual names; others are refused, not ignored.
 """
 
 from __future__ import annotations
