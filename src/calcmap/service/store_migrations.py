@@ -148,5 +148,33 @@ _FIRST = Migration(
     frozen=FROZEN_TABLES,
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_OUTBOX = Migration(
+    3,
+    "reports that go out",
+    (
+        """CREATE TABLE report_set (
+  id {id}, result_id {big} NOT NULL REFERENCES machine_result(id), review_id {big} UNIQUE REFERENCES review(id),
+  organization TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, n_attempts INTEGER NOT NULL,
+  next_try_utc TEXT NOT NULL, claim TEXT NOT NULL, claimed_until_utc TEXT NOT NULL, asked_utc TEXT NOT NULL,
+  ended_utc TEXT)""",
+        """CREATE TABLE report_object (
+  set_id {big} NOT NULL REFERENCES report_set(id), name TEXT NOT NULL, sha256 TEXT NOT NULL, sop_class_uid TEXT,
+  sop_instance_uid TEXT, study_uid TEXT, series_uid TEXT, PRIMARY KEY (set_id, name))""",
+        """CREATE TABLE delivery (
+  id {id}, set_id {big} NOT NULL REFERENCES report_set(id), destination TEXT NOT NULL, state TEXT NOT NULL,
+  reason TEXT, n_attempts INTEGER NOT NULL, since_attempt INTEGER NOT NULL, next_try_utc TEXT NOT NULL,
+  claim TEXT NOT NULL, claimed_until_utc TEXT NOT NULL, asked_utc TEXT NOT NULL, ended_utc TEXT,
+  UNIQUE (set_id, destination))""",
+        """CREATE TABLE delivery_receipt (
+  id {id}, delivery_id {big} NOT NULL REFERENCES delivery(id), attempt INTEGER NOT NULL, name TEXT,
+  sop_instance_uid TEXT, outcome TEXT NOT NULL, status INTEGER, words TEXT NOT NULL, place TEXT NOT NULL,
+  time_utc TEXT NOT NULL)""",
+        "CREATE INDEX report_set_due ON report_set (state, next_try_utc)",
+        "CREATE INDEX delivery_due ON delivery (state, next_try_utc)",
+        "CREATE INDEX delivery_receipt_delivery ON delivery_receipt (delivery_id)",
+    ),
+    frozen=("report_object", "delivery_receipt"),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _OUTBOX)
 """Every step so far."""
