@@ -148,6 +148,25 @@ _FIRST = Migration(
     frozen=FROZEN_TABLES,
 )
 
+_ACCOUNTS = Migration(
+    2,
+    "accounts, sessions, attempts to log in",
+    (
+        """CREATE TABLE account (
+  id {id}, name TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL,
+  role TEXT NOT NULL CHECK (role IN ('viewer', 'reader', 'admin')), password_hash TEXT,
+  is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1)), issuer TEXT, subject TEXT, created_utc TEXT NOT NULL,
+  changed_utc TEXT NOT NULL, UNIQUE (issuer, subject))""",
+        """CREATE TABLE login_session (
+  token_sha256 TEXT PRIMARY KEY, account_id {big} NOT NULL REFERENCES account(id), created_utc TEXT NOT NULL,
+  seen_utc TEXT NOT NULL)""",
+        """CREATE TABLE login_attempts (
+  key TEXT PRIMARY KEY, n_failures INTEGER NOT NULL, last_utc TEXT NOT NULL, blocked_until_utc TEXT NOT NULL,
+  succeeded_utc TEXT NOT NULL)""",
+        "CREATE INDEX login_session_account ON login_session (account_id)",
+    ),
+)
+
 _OUTBOX = Migration(
     3,
     "reports that go out",
@@ -176,5 +195,5 @@ _OUTBOX = Migration(
     frozen=("report_object", "delivery_receipt"),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _OUTBOX)
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _ACCOUNTS, _OUTBOX)
 """Every step so far."""

@@ -99,6 +99,37 @@ AUDIT_EVENT = Table(
     Column("previous_sha256", Text, nullable=False),
     Column("sha256", Text, nullable=False),
 )
+ACCOUNT = Table(
+    "account",
+    METADATA,
+    Column("id", BigInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("password_hash", Text),
+    Column("is_enabled", Integer, nullable=False),
+    Column("issuer", Text),
+    Column("subject", Text),
+    Column("created_utc", Text, nullable=False),
+    Column("changed_utc", Text, nullable=False),
+)
+LOGIN_SESSION = Table(
+    "login_session",
+    METADATA,
+    Column("token_sha256", Text, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("created_utc", Text, nullable=False),
+    Column("seen_utc", Text, nullable=False),
+)
+LOGIN_ATTEMPTS = Table(
+    "login_attempts",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("n_failures", Integer, nullable=False),
+    Column("last_utc", Text, nullable=False),
+    Column("blocked_until_utc", Text, nullable=False),
+    Column("succeeded_utc", Text, nullable=False),
+)
 REPORT_SET = Table(
     "report_set",
     METADATA,
