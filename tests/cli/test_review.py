@@ -34,7 +34,7 @@ def test_the_page_is_served_until_it_is_told_to_end(results: Path) -> None:
         (address,) = re.findall(r"http://127\.0\.0\.1:\d+/\?token=\S+", lines[1])
         with httpx.Client(follow_redirects=True) as client:
             assert "CalcMap review" in client.get(address).text
-            (row,) = client.get(f"{address.partition('?')[0]}api/worklist").json()
+            (row,) = client.get(f"{address.partition('?')[0]}api/worklist").json()["rows"]
         assert (row["name"], row["agatston"]) == ("patient1", 180.0)
         run.send_signal(signal.SIGTERM)
         rest, complaints = run.communicate(timeout=30)

@@ -150,7 +150,7 @@ def test_a_study_is_shown_with_its_patient_and_the_look_is_recorded(
     assert shown["scan"]["shape"] == [8, 60, 60]
     events = store.audit_events(subject=f"study:{stored.study_id}")
     assert (events[-1].action, events[-1].actor) == ("view_study", "reader-1")
-    rows = client.get("/api/worklist").json()
+    rows = client.get("/api/worklist").json()["rows"]
     assert {row["name"]: row["identity"]["patient_id"] for row in rows}["named"] == "4711"
     logged = [record.getMessage() for record in caplog.records if record.name.startswith(("calcmap", "uvicorn"))]
     assert not any(secret in line for secret in ("Bold", server.access.token, "4711") for line in logged)
@@ -297,10 +297,10 @@ def test_defects_of_the_store_and_of_ours_are_answered_without_a_traceback(
     client: httpx.Client, server: LocalServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(kind: type[Exception]) -> None:
-        def worklist(self: Store) -> list[object]:
+        def worklist(self: Store, query: object) -> list[object]:
             raise kind("the disk is full")
 
-        monkeypatch.setattr(Store, "worklist", worklist)
+        monkeypatch.setattr(Store, "worklist_page", worklist)
 
     fail(StoreError)
     answer = client.get("/api/worklist")

@@ -14,7 +14,7 @@ from calcmap.core.result import JsonValue, StudyResult
 from calcmap.core.result_reading import result_from_json
 from calcmap.core.scan import Acquisition, Scan
 from calcmap.core.volume import Labels
-from calcmap.service import store_audit, store_reviews, store_studies
+from calcmap.service import store_audit, store_reviews, store_studies, store_worklist
 from calcmap.service.review_edits import Edit
 from calcmap.service.store_audit import AuditEvent, AuditHead
 from calcmap.service.store_contents import ContentStore
@@ -22,8 +22,9 @@ from calcmap.service.store_database import Database, sqlite_url
 from calcmap.service.store_integrity import Integrity, check_store, contents_named
 from calcmap.service.store_migrations import migrate
 from calcmap.service.store_reviews import Signature, StoredReview
-from calcmap.service.store_studies import MachineResult, NewResult, StoredResult, WorklistRow
+from calcmap.service.store_studies import MachineResult, NewResult, StoredResult
 from calcmap.service.store_voxels import pack_voxels, unpack_ct, unpack_labels
+from calcmap.service.store_worklist import WorklistPage, WorklistQuery, WorklistRow
 
 DATABASE_FILE = "calcmap.sqlite"
 CONTENTS_FOLDER = "contents"
@@ -92,8 +93,20 @@ class Store:
 
     def worklist(self) -> list[WorklistRow]:
         """Return every study with its newest result and review, most urgent first."""
+        return list(self.worklist_page(WorklistQuery()).rows)
+
+    def worklist_page(self, query: WorklistQuery) -> WorklistPage:
+        """Return the part of the worklist that is asked for."""
         with self.database.reading() as connection:
-            return store_studies.read_worklist(connection)
+            return store_worklist.read_worklist(connection, query)
+
+    def worklist_row(self, result_id: int) -> WorklistRow:
+        """Return the worklist's row of a result; `NotInStoreError` where it is not the newest of a study."""
+        with self.database.reading() as connection:
+            row = store_worklist.find_row(connection, result_id)
+        if row is None:
+            raise NotInStoreError(f"result {result_id} is not on the worklist")
+        return row
 
     def load_scan(self, study_id: int) -> Scan:
         """Return the CT of a study; `NotInStoreError` where it was never stored or is deleted."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from calcmap.core.errors import NotInStoreError
-from calcmap.core.result import ConfidenceWord, JsonValue, Status
+from calcmap.core.result import JsonValue
 from calcmap.service.store_audit import append_event, canonical_json, sha256_of
-from calcmap.service.store_tables import MACHINE_RESULT, REVIEW, SIGNATURE, STUDY, STUDY_CONTENT, STUDY_IDENTITY
+from calcmap.service.store_tables import MACHINE_RESULT, STUDY, STUDY_CONTENT, STUDY_IDENTITY
 
 NOT_CONTENT = ("seconds",)
 """Fields of ``result.json`` that differ from run to run of one result: they do not make it another one."""
@@ -92,37 +92,6 @@ class MachineResult:
     labels_sha256: str | None
 
 
-@dataclass(frozen=True)
-class WorklistRow:
-    """One study on the worklist: its newest result and how far its review is."""
-
-    study_id: int
-    result_id: int
-    name: str
-    status: Status
-    agatston: float | None
-    category: int | None
-    confidence: ConfidenceWord | None
-    n_warnings: int
-    review_id: int | None
-    review_state: str | None
-    """``"open"``, ``"signed"`` or ``None`` before anybody looked."""
-    revision: int
-    signed_name: str | None
-    signed_utc: str | None
-    signed_agatston: float | None
-    created_utc: str
-    identity: Identity
-
-    @property
-    def priority(self) -> tuple[bool, bool, int, int, str, int]:
-        """Sorts the worklist: unverified first, of those borderline and flagged ones first, refused ones last."""
-        words = list(ConfidenceWord)[::-1]  # borderline first
-        doubt = words.index(self.confidence) if self.confidence else 1
-        is_refused = self.status is Status.REFUSED
-        return self.review_state == "signed", is_refused, doubt, -self.n_warnings, self.created_utc, self.study_id
-
-
 def result_key(result: Mapping[str, JsonValue], voxels_sha256: str | None) -> str:
     """Return the hash of a result and its label map, run times left out."""
     return sha256_of([{key: value for key, value in result.items() if key not in NOT_CONTENT}, voxels_sha256])
@@ -191,12 +160,6 @@ def find_result(connection: Connection, new: NewResult) -> StoredResult | None:
     return StoredResult(row.study_id, row.id, row.number, False) if row else None
 
 
-def read_worklist(connection: Connection) -> list[WorklistRow]:
-    """Return every study with its newest result and review, in the order of `WorklistRow.priority`."""
-    rows = [_worklist_row(row) for row in connection.execute(_worklist_query())]
-    return sorted(rows, key=lambda row: row.priority)
-
-
 def _study_id(connection: Connection, new: NewResult, time_utc: str) -> int:
     present = find_study(connection, new.input_key)
     if present is not None:
@@ -249,48 +212,3 @@ def _insert_result(connection: Connection, study_id: int, new: NewResult, actor:
     }
     result_id = connection.execute(insert(MACHINE_RESULT).values(row).returning(MACHINE_RESULT.c.id)).scalar_one()
     return StoredResult(study_id, int(result_id), (highest or 0) + 1, True)
-
-
-# Any: the columns of several tables together, named in `_worklist_row`.
-def _worklist_query() -> Select[*tuple[object, ...]]:
-    newest_result = (
-        select(MACHINE_RESULT.c.study_id, func.max(MACHINE_RESULT.c.number).label("number"))
-        .group_by(MACHINE_RESULT.c.study_id)
-        .subquery()
-    )
-    newest_review = (
-        select(REVIEW.c.result_id, func.max(REVIEW.c.number).label("number")).group_by(REVIEW.c.result_id).subquery()
-    )
-    result, latest = MACHINE_RESULT.c, newest_result.c
-    joined = (
-        STUDY.join(newest_result, latest.study_id == STUDY.c.id)
-        .join(MACHINE_RESULT, and_(result.study_id == STUDY.c.id, result.number == latest.number))
-        .outerjoin(newest_review, newest_review.c.result_id == result.id)
-        .outerjoin(REVIEW, and_(REVIEW.c.result_id == result.id, REVIEW.c.number == newest_review.c.number))
-        .outerjoin(SIGNATURE, SIGNATURE.c.review_id == REVIEW.c.id)
-        .outerjoin(STUDY_IDENTITY, STUDY_IDENTITY.c.study_id == STUDY.c.id)
-    )
-    return select(
-        STUDY.c.id.label("study_id"),
-        result.id.label("result_id"),
-        STUDY.c.name,
-        *(result[name] for name in ("status", "agatston", "category", "confidence", "n_warnings", "created_utc")),
-        REVIEW.c.id.label("review_id"),
-        REVIEW.c.state.label("review_state"),
-        REVIEW.c.revision,
-        SIGNATURE.c.signed_name,
-        SIGNATURE.c.signed_utc,
-        SIGNATURE.c.agatston.label("signed_agatston"),
-        *(STUDY_IDENTITY.c[name] for name in Identity.__dataclass_fields__),
-    ).select_from(joined)
-
-
-def _worklist_row(row: Row[*tuple[object, ...]]) -> WorklistRow:
-    fields = dict(row._mapping)
-    identity = Identity(**{name: fields.pop(name) or "" for name in Identity.__dataclass_fields__})
-    confidence = fields.pop("confidence")
-    return WorklistRow(
-        **(fields | {"status": Status(fields["status"]), "revision": fields["revision"] or 0}),
-        confidence=ConfidenceWord(confidence) if confidence else None,
-        identity=identity,
-    )

@@ -11,9 +11,18 @@ from calcmap.service.review_json import review_to_json
 from calcmap.service.reviewing import CurrentReview
 from calcmap.service.store import Store
 from calcmap.service.store_reviews import Signature, StoredEdit
-from calcmap.service.store_studies import MachineResult, WorklistRow
+from calcmap.service.store_studies import MachineResult
 from calcmap.service.store_voxels import read_header
+from calcmap.service.store_worklist import WorklistPage, WorklistRow
 from calcmap.web.pictures import pack_step
+
+
+def worklist_page(page: WorklistPage) -> dict[str, JsonValue]:
+    """Return a page of the worklist."""
+    return {
+        "rows": [worklist_row(row) for row in page.rows],
+        "counts": {state.value: n for state, n in page.n_by_state.items()},
+    }
 
 
 def worklist_row(row: WorklistRow) -> dict[str, JsonValue]:

@@ -6,24 +6,28 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from calcmap import __version__
 from calcmap.core.errors import NotInStoreError
 from calcmap.core.result import DISCLAIMER, JsonValue
 from calcmap.service.review_edits import Site, edit_from_json
 from calcmap.service.reviewing import CurrentReview, Reviewing
-from calcmap.service.store_studies import WorklistRow
 from calcmap.service.store_voxels import read_header, read_slice_gzip
+from calcmap.service.store_worklist import WorklistQuery, WorklistState
 from calcmap.web.access import LocalAccess
-from calcmap.web.answers import machine_calcium, review_state, study_page, worklist_row
+from calcmap.web.answers import machine_calcium, review_state, study_page, worklist_page
 from calcmap.web.files import page_files
 from calcmap.web.pictures import pack_heart
 
 BYTES = "application/octet-stream"
 GZIP = {"content-encoding": "gzip"}
+MAX_ROWS = 100
+"""Most studies of one page of the worklist: a few screens (our choice)."""
+MAX_FIRST = 10**9
+MAX_SEARCH_CHARACTERS = 200
 
 router = APIRouter()
 
@@ -43,6 +47,16 @@ def get_serving(request: Request) -> Serving:
 
 
 Served = Annotated[Serving, Depends(get_serving)]
+
+
+class WorklistRequest(BaseModel):
+    """Which studies, and how many of them."""
+
+    model_config = ConfigDict(extra="forbid")
+    state: WorklistState | None = None
+    q: Annotated[str, Field(max_length=MAX_SEARCH_CHARACTERS)] = ""
+    first: Annotated[int, Field(ge=0, le=MAX_FIRST)] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = MAX_ROWS
 
 
 class EditsRequest(BaseModel):
@@ -92,16 +106,17 @@ def session(served: Served) -> JSONResponse:
 
 
 @router.get("/api/worklist")
-def worklist(served: Served) -> JSONResponse:
-    """Return every study, most urgent first."""
-    return JSONResponse([worklist_row(row) for row in served.reviewing.store.worklist()])
+def worklist(asked: Annotated[WorklistRequest, Query()], served: Served) -> JSONResponse:
+    """Return a page of studies, most urgent first, and how many there are of each state."""
+    query = WorklistQuery(state=asked.state, text=asked.q, first=asked.first, limit=asked.limit)
+    return JSONResponse(worklist_page(served.reviewing.store.worklist_page(query)))
 
 
 @router.get("/api/results/{result_id}")
 def result(result_id: int, served: Served) -> JSONResponse:
     """Return a study and its machine result; that somebody looked is recorded."""
     store = served.reviewing.store
-    row = _row(served, result_id)
+    row = store.worklist_row(result_id)
     store.record("view_study", subject=f"study:{row.study_id}", actor=served.access.account)
     stored, _ = store.machine_result(result_id)
     return JSONResponse(study_page(store, row, stored))
@@ -111,7 +126,7 @@ def result(result_id: int, served: Served) -> JSONResponse:
 def open_review(result_id: int, served: Served) -> JSONResponse:
     """Return the newest review of a result, begun now where there was none, with the machine's calcium."""
     store = served.reviewing.store
-    row = _row(served, result_id)
+    row = store.worklist_row(result_id)
     if not store.has_scan(row.study_id):
         raise NotInStoreError(f"the images of study {row.study_id} are not in the store: it can be seen, not reviewed")
     review = store.open_review(result_id, actor=served.access.account)
@@ -173,13 +188,6 @@ def overview(study_id: int, served: Served) -> Response:
 
 def _state(served: Serving, current: CurrentReview) -> dict[str, JsonValue]:
     return review_state(current, served.reviewing.store.signature(current.stored.id))
-
-
-def _row(served: Serving, result_id: int) -> WorklistRow:
-    for row in served.reviewing.store.worklist():
-        if row.result_id == result_id:
-            return row
-    raise NotInStoreError(f"result {result_id} is not on the worklist")
 
 
 def _only_content(served: Serving, study_id: int, kind: str) -> str:

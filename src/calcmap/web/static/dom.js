@@ -44,6 +44,11 @@ export function refill(element, ...children) {
   if (focused) [...element.querySelectorAll("button")].find((button) => button.title === focused)?.focus();
 }
 
+/** Return a DICOM date as people write it; anything else as it is. */
+export function date(text) {
+  return /^\d{8}$/.test(text) ? `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}` : text;
+}
+
 let hiding = 0;
 
 /** Say one line at the foot of the page; a problem stays longer. */
