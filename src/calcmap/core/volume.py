@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -63,7 +64,7 @@ class Grid:
         object.__setattr__(self, "affine_lps_mm", affine)
         object.__setattr__(self, "shape_zyx", tuple(int(n) for n in self.shape_zyx))
 
-    @property
+    @cached_property
     def spacing_mm_zyx(self) -> tuple[float, float, float]:
         """Distance of neighbouring voxel centres along slices, rows and columns, mm.
 

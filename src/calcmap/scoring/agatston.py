@@ -6,6 +6,7 @@ Everything is computed on the acquired grid: areas from the true pixel spacing, 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
@@ -166,23 +167,62 @@ def score_volume(
         _check_map(parts_zyx, volume, highest=np.iinfo(np.uint8).max, name="map of parts")
     if mass_factor is not None and not (math.isfinite(mass_factor) and mass_factor > 0):
         raise ConfigError(f"the mass factor is {mass_factor}, expected a positive number of mg per cm³ and HU")
-    rows: dict[CalciumClass, list[LesionResult]] = {}
-    for calcium_class, label in LABEL_OF_CLASS.items():
-        found = find_ranked_lesions(volume, labels_zyx, label=label, rule=rule, parts_zyx=parts_zyx)
-        rows[calcium_class] = _lesions(
-            found,
+    found = find_by_class(volume, labels_zyx, rule=rule, parts_zyx=parts_zyx)
+    return score_lesions(found, volume.grid, rule=rule, mass_factor=mass_factor, vessels_zyx=vessels_zyx, kvp=kvp)
+
+
+def find_by_class(
+    volume: Volume, labels_zyx: UInt8Array, *, rule: AgatstonRule, parts_zyx: UInt8Array | None = None
+) -> dict[CalciumClass, FoundLesions]:
+    """Return the lesions of either class, each as `find_ranked_lesions`."""
+    return {
+        calcium_class: find_ranked_lesions(volume, labels_zyx, label=label, rule=rule, parts_zyx=parts_zyx)
+        for calcium_class, label in LABEL_OF_CLASS.items()
+    }
+
+
+def score_lesions(
+    found: Mapping[CalciumClass, FoundLesions],
+    grid: Grid,
+    *,
+    rule: AgatstonRule,
+    mass_factor: float | None = None,
+    vessels_zyx: UInt8Array | None = None,
+    kvp: float | None = None,
+) -> Scoring:
+    """Return the scores of lesions that were found already, for who needs their voxels as well.
+
+    Parameters
+    ----------
+    found : mapping
+        As `find_by_class` gives it, under the same rule.
+    grid : Grid
+        Of the CT that they were found in.
+    rule, mass_factor, vessels_zyx, kvp
+        As in `score_volume`, and checked by nobody here.
+
+    Returns
+    -------
+    Scoring
+        As `score_volume`.
+    """
+    rows = {
+        calcium_class: _lesions(
+            lesions,
             rule,
-            volume.grid,
+            grid,
             calcium_class=calcium_class,
-            vessel_lesion=_vessels(found, vessels_zyx if calcium_class is CalciumClass.CORONARY else None),
+            vessel_lesion=_vessels(lesions, vessels_zyx if calcium_class is CalciumClass.CORONARY else None),
             mass_factor=mass_factor,
         )
+        for calcium_class, lesions in found.items()
+    }
     coronary, noncoronary = rows[CalciumClass.CORONARY], rows[CalciumClass.NONCORONARY]
     return Scoring(
         coronary=_sum(coronary, mass_factor=mass_factor),
         noncoronary=_sum(noncoronary, mass_factor=mass_factor),
         lesions=_numbered(coronary + noncoronary),
-        method=_method(rule, volume.grid, kvp=kvp, mass_factor=mass_factor),
+        method=_method(rule, grid, kvp=kvp, mass_factor=mass_factor),
         vessels={} if vessels_zyx is None else _vessel_sums(coronary, mass_factor=mass_factor),
     )
 

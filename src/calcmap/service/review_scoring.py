@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calcmap.core.result import Category, LesionResult
 from calcmap.core.volume import Grid, Label, UInt8Array, Volume
 from calcmap.pipeline.score import count_vessels
-from calcmap.scoring.agatston import LABEL_OF_CLASS, FoundLesions, Scoring, find_ranked_lesions, score_volume
+from calcmap.scoring.agatston import FoundLesions, Scoring, find_by_class, score_lesions
 from calcmap.scoring.categories import paper_category
 from calcmap.service.review_calcium import Calcium, Mark, ReviewBase
 from calcmap.service.review_edits import HIGHEST_VESSEL_CODE, SITE_OF_CODE, Site, VoxelIndex
@@ -37,7 +37,7 @@ class ReviewScore:
     """Everything that follows from the calcium of a review at one step."""
 
     scoring: Scoring
-    """By lesion, vessel and class; from `calcmap.scoring.score_volume`."""
+    """By lesion, vessel and class; as `calcmap.scoring.score_volume` gives it."""
     category: Category
     lesions: tuple[ReviewLesion, ...]
     """Those that count, in the order of ``scoring.lesions``."""
@@ -86,13 +86,13 @@ def _score(base: ReviewBase, calcium: Calcium) -> tuple[Scoring, tuple[ReviewLes
     volume, labels_zyx = box.volume(base.volume), box.map_of(calcium.label)
     sites_zyx = box.map_of(calcium.site)
     acquisition = base.scan.acquisition
-    scoring = score_volume(
-        volume,
-        labels_zyx,
+    found = find_by_class(volume, labels_zyx, rule=base.rule, parts_zyx=sites_zyx)
+    scoring = score_lesions(
+        found,
+        volume.grid,
         rule=base.rule,
         mass_factor=acquisition.mass_factor_mg_per_cm3_hu,
         vessels_zyx=vessels_of(sites_zyx) if base.has_vessels or _names_vessel(calcium) else None,
-        parts_zyx=sites_zyx,
         kvp=acquisition.kvp,
     )
     first_z = box.start_zyx[0]
@@ -100,11 +100,7 @@ def _score(base: ReviewBase, calcium: Calcium) -> tuple[Scoring, tuple[ReviewLes
         replace(lesion, slice_first=lesion.slice_first + first_z, slice_last=lesion.slice_last + first_z)
         for lesion in scoring.lesions
     )
-    found = [
-        find_ranked_lesions(volume, labels_zyx, label=label, rule=base.rule, parts_zyx=sites_zyx)
-        for label in LABEL_OF_CLASS.values()
-    ]
-    return replace(scoring, lesions=results), _lesions(base.volume.grid, calcium, box, found, results)
+    return replace(scoring, lesions=results), _lesions(base.volume.grid, calcium, box, list(found.values()), results)
 
 
 def vessels_of(sites_zyx: UInt8Array) -> UInt8Array:
