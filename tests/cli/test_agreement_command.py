@@ -104,4 +104,4 @@ def test_unknown_settings_are_all_listed(calcmap: Calcmap, table: Path) -> None:
     (table.parent / "settings.toml").write_text("drawn = 5\nlevel = 3\n", encoding="utf-8")
     ran = _agreement(calcmap, table)
     assert ran.code == 2
-    assert "unknown key drawn; unknown key level" in ran.err
+    assert "unknown key drawn (did you mean draws?); unknown key level" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import tomllib
@@ -35,7 +36,7 @@ def load_config(path: Path, config_type: type[ConfigT]) -> ConfigT:
     ------
     ConfigError
         The file is missing, is not TOML, has unknown keys, lacks required ones, holds values of the wrong type, or the
-        dataclass refuses the combination. All complaints of one level are listed together.
+        dataclass refuses the combination. All complaints are listed together, unknown keys with the nearest known one.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -70,20 +71,25 @@ def _build(table: dict[str, Any], config_type: type[ConfigT], *, prefix: str, co
     hints = typing.get_type_hints(config_type)
     fields = {field.name: field for field in dataclasses.fields(config_type)}  # type: ignore[arg-type]
     n_before = len(complaints)
-    complaints += [f"unknown key {prefix}{key!s}" for key in table if key not in fields]
+    unknown = [_unknown_key(str(key), list(fields), prefix) for key in table if key not in fields]
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
             values[name] = _convert(table[name], hints[name], name=prefix + name, complaints=complaints)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             complaints.append(f"missing key {prefix}{name}")
-    if len(complaints) > n_before:
-        return None
+    is_whole = len(complaints) == n_before
+    complaints[n_before:n_before] = unknown
     try:
-        return config_type(**values)
+        return config_type(**values) if is_whole else None
     except (ConfigError, ValueError) as error:
         complaints.append(str(error))
         return None
+
+
+def _unknown_key(key: str, known: list[str], prefix: str) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"unknown key {prefix}{key}" + (f" (did you mean {prefix}{near[0]}?)" if near else "")
 
 
 def _convert(value: Any, hint: Any, *, name: str, complaints: list[str]) -> Any:  # noqa: PLR0911 - one return a type

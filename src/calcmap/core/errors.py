@@ -27,9 +27,15 @@
     ├── ConfigError                    settings: every complaint listed at once
     ├── OutputError                    a result cannot be written as asked
     ├── JobError                       a queued or resumed job cannot go on
+    ├── DeliveryError                  a destination could not be reached, or broke off
     ├── StoreError                     the store cannot be reached, written or trusted
     │   ├── NotInStoreError            what was asked for is not there
     │   └── TamperedError              the store's own checks do not hold
+    ├── AccessError                    who may come in, and what they may do
+    │   ├── AccountError               an account cannot be made or changed as asked
+    │   ├── NotSignedInError           nobody is signed in, or the name and password are not right
+    │   ├── NotAllowedError            the role does not allow it
+    │   └── TooManyRequestsError       too fast: come back later
     └── ReviewError                    what a reader asks for cannot be done
         ├── EditRefusedError           the edit makes no sense on this scan
         ├── ReviewConflictError        somebody else saved first
@@ -206,6 +212,12 @@ class JobError(CalcMapError):
     code = "job_error"
 
 
+class DeliveryError(CalcMapError):
+    """A destination could not be reached, or broke off: what was not taken is sent again later."""
+
+    code = "delivery_error"
+
+
 class StoreError(CalcMapError):
     """The store cannot be reached, written or trusted."""
 
@@ -222,6 +234,48 @@ class TamperedError(StoreError):
     """The audit trail's chain, or something that it vouches for, does not hold."""
 
     code = "tampered"
+
+
+class AccessError(CalcMapError):
+    """Somebody may not come in, or may not do what was asked."""
+
+    code = "access_error"
+
+
+class AccountError(AccessError):
+    """An account cannot be made or changed as asked: the name, the password or who asks."""
+
+    code = "account_error"
+
+
+class NotSignedInError(AccessError):
+    """Nobody is signed in, or what was shown at the door is not right."""
+
+    code = "not_signed_in"
+
+
+class NotAllowedError(AccessError):
+    """The account's role does not allow it."""
+
+    code = "not_allowed"
+
+
+class TooManyRequestsError(AccessError):
+    """Too many attempts or requests.
+
+    Parameters
+    ----------
+    message : str
+        What there was too much of.
+    retry_after_s : float
+        When it makes sense to ask again, seconds from now.
+    """
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ReviewError(CalcMapError):
