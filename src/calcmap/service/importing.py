@@ -20,9 +20,10 @@ from calcmap.io.nifti import read_labels
 from calcmap.io.reading import load_scan
 from calcmap.io.source_headers import read_identity
 from calcmap.io.study import Series, Study
+from calcmap.service.report_files import machine_objects
 from calcmap.service.review_calcium import base_from_result
 from calcmap.service.store import Store, scan_contents
-from calcmap.service.store_studies import Identity, NewResult
+from calcmap.service.store_studies import Identity, NewResult, StoredResult
 from calcmap.service.store_voxels import pack_voxels
 
 RESULT_FILE, LABELS_FILE, OVERVIEW_FILE, SOURCE_FILE = "result.json", "labels.nii.gz", "overview.png", "source.json"
@@ -128,12 +129,14 @@ def _import_folder(store: Store, folder: Path, studies: Sequence[Study], actor: 
         draft, result, labels = _read_folder(store, folder)
         known = store.find_result(draft)
         if known is not None and (labels is None or store.has_scan(known.study_id)):
+            _note_reports(store, folder, known, actor=actor)
             return Imported(folder.name, known.result_id, known.study_id, False, None)
         new, problem = _with_images(store, draft, result, labels, studies)
     except InputError as error:
         logger.warning("a result was not imported: %s", error.code)
         return Imported(folder.name, None, None, False, str(error))
     stored = store.add_result(new, actor=actor)
+    _note_reports(store, folder, stored, actor=actor)
     return Imported(folder.name, stored.result_id, stored.study_id, stored.is_new, problem)
 
 
@@ -172,6 +175,14 @@ def _with_images(
     }
     on_disk = {key: store.contents.put(each) for key, each in images.items()}
     return replace(draft, contents={**draft.contents, **on_disk}, identity=_identity(study, series)), None
+
+
+def _note_reports(store: Store, folder: Path, stored: StoredResult, *, actor: str) -> None:
+    """Take the machine's own DICOM reports, if there are such: verified ones name them as what they follow."""
+    study_uid = store.identity(stored.study_id).study_instance_uid
+    objects = machine_objects(folder, store.contents, study_uid=study_uid) if study_uid else []
+    if objects:
+        store.add_machine_reports(stored.result_id, objects, actor=actor)
 
 
 def _read_json(path: Path) -> dict[str, JsonValue]:

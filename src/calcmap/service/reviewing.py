@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from calcmap.core.errors import NotInStoreError, ReviewConflictError
 from calcmap.core.result import StudyResult, result_to_json
 from calcmap.core.volume import Labels
+from calcmap.service.outbox import Outbox
 from calcmap.service.review import Review, reviewed_result, start_review
 from calcmap.service.review_calcium import ReviewBase, base_from_result
 from calcmap.service.review_edits import Edit
@@ -39,10 +40,13 @@ class Reviewing:
         Where they lie.
     kept : int
         How many reviews are held ready.
+    outbox : Outbox or None
+        The way out for what is signed; ``None``: nothing goes out.
     """
 
-    def __init__(self, store: Store, *, kept: int = KEPT_REVIEWS) -> None:
+    def __init__(self, store: Store, *, kept: int = KEPT_REVIEWS, outbox: Outbox | None = None) -> None:
         self.store = store
+        self.outbox = outbox
         self._kept = kept
         self._ready: OrderedDict[int, Review] = OrderedDict()
         self._lock = threading.Lock()
@@ -132,21 +136,24 @@ class Reviewing:
         read = self.result(seen)
         text = canonical_json(result_to_json(read))
         grid = seen.review.base.volume.grid
-        return self.store.sign_review(
-            Signature(
-                review_id=review_id,
-                revision=revision,
-                signed_by=account,
-                signed_name=name,
-                signed_utc="",
-                agatston=seen.review.score.scoring.coronary.agatston,
-                category=seen.review.score.category.index,
-                result_json=text,
-                result_sha256=sha256_of_text(text),
-                labels_sha256=self.store.contents.put(pack_voxels(seen.review.labels().labels_zyx, grid)),
-                sites_sha256=self.store.contents.put(pack_voxels(seen.review.sites_zyx(), grid)),
-            )
+        draft = Signature(
+            review_id=review_id,
+            revision=revision,
+            signed_by=account,
+            signed_name=name,
+            signed_utc="",
+            agatston=seen.review.score.scoring.coronary.agatston,
+            category=seen.review.score.category.index,
+            result_json=text,
+            result_sha256=sha256_of_text(text),
+            labels_sha256=self.store.contents.put(pack_voxels(seen.review.labels().labels_zyx, grid)),
+            sites_sha256=self.store.contents.put(pack_voxels(seen.review.sites_zyx(), grid)),
         )
+        if self.outbox is None:
+            return self.store.sign_review(draft)
+        signed = self.store.sign_review(draft, outgoing=self.outbox.outgoing)
+        self.outbox.has_news.set()
+        return signed
 
     def result(self, current: CurrentReview) -> StudyResult:
         """Return the reader's result: the machine's with every number that the review changes made anew."""

@@ -14,15 +14,16 @@ from calcmap.core.result import JsonValue, StudyResult
 from calcmap.core.result_reading import result_from_json
 from calcmap.core.scan import Acquisition, Scan
 from calcmap.core.volume import Labels
-from calcmap.service import store_audit, store_reviews, store_studies, store_worklist
+from calcmap.service import store_audit, store_outbox, store_reviews, store_studies, store_worklist
 from calcmap.service.review_edits import Edit
 from calcmap.service.store_audit import AuditEvent, AuditHead
 from calcmap.service.store_contents import ContentStore
 from calcmap.service.store_database import Database, sqlite_url
 from calcmap.service.store_integrity import Integrity, check_store, contents_named
 from calcmap.service.store_migrations import migrate
+from calcmap.service.store_outbox import Outgoing, ReportObject
 from calcmap.service.store_reviews import Signature, StoredReview
-from calcmap.service.store_studies import MachineResult, NewResult, StoredResult
+from calcmap.service.store_studies import Identity, MachineResult, NewResult, StoredResult
 from calcmap.service.store_voxels import pack_voxels, unpack_ct, unpack_labels
 from calcmap.service.store_worklist import WorklistPage, WorklistQuery, WorklistRow
 
@@ -54,6 +55,10 @@ class Store:
         self.contents = contents
         self._clock = clock
 
+    def now_utc(self) -> str:
+        """Return the time by the store's own clock."""
+        return self._clock()
+
     def close(self) -> None:
         """Close the database's connections."""
         self.database.close()
@@ -69,6 +74,17 @@ class Store:
         with self.database.reading() as connection:
             row = store_studies.read_result(connection, result_id)
         return row, result_from_json(json.loads(row.result_json))
+
+    def add_machine_reports(self, result_id: int, objects: Sequence[ReportObject], *, actor: str) -> None:
+        """Write down the machine's own reports of a result, their contents on disk; those that are known stay."""
+        with self.database.writing() as connection:
+            self._check_kept(*(each.sha256 for each in objects))
+            store_outbox.add_machine_set(connection, result_id, objects, actor=actor, time_utc=self._clock())
+
+    def identity(self, study_id: int) -> Identity:
+        """Return whose study it is; all empty where nothing says it."""
+        with self.database.reading() as connection:
+            return store_studies.read_identity(connection, study_id)
 
     def find_study(self, input_key: str) -> int | None:
         """Return the number of the study with an input key, ``None`` when there is none."""
@@ -138,12 +154,18 @@ class Store:
                 connection, review_id, edits, revision=revision, author=author, time_utc=self._clock()
             )
 
-    def sign_review(self, signature: Signature) -> Signature:
-        """Sign a review with the time of now, and return the signature as it stands."""
+    def sign_review(self, signature: Signature, *, outgoing: Outgoing | None = None) -> Signature:
+        """Sign a review with the time of now, and return the signature as it stands.
+
+        What is to go out because of it is asked for in the same transaction: both are there, or neither.
+        """
         signed = Signature(**(vars(signature) | {"signed_utc": self._clock()}))
         with self.database.writing() as connection:
             self._check_kept(signed.labels_sha256, signed.sites_sha256)
             store_reviews.sign_review(connection, signed)
+            if outgoing is not None:
+                result_id = store_reviews.read_review(connection, signed.review_id).result_id
+                store_outbox.ask(connection, result_id, signed.review_id, outgoing, time_utc=signed.signed_utc)
         return signed
 
     def signature(self, review_id: int) -> Signature | None:

@@ -14,7 +14,7 @@ from calcmap.core.errors import TamperedError
 from calcmap.service.store_audit import AuditEvent, AuditHead, read_events, sha256_of, verify_events
 from calcmap.service.store_contents import ContentStore
 from calcmap.service.store_reviews import edit_sha256
-from calcmap.service.store_tables import MACHINE_RESULT, REVIEW, REVIEW_EDIT, SIGNATURE, STUDY_CONTENT
+from calcmap.service.store_tables import MACHINE_RESULT, REPORT_OBJECT, REVIEW, REVIEW_EDIT, SIGNATURE, STUDY_CONTENT
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def contents_named(connection: Connection) -> set[str]:
         MACHINE_RESULT.c.labels_sha256,
         SIGNATURE.c.labels_sha256,
         SIGNATURE.c.sites_sha256,
+        REPORT_OBJECT.c.sha256,
     )
     return {sha256 for column in columns for (sha256,) in connection.execute(select(column)) if sha256}
 

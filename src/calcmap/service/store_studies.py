@@ -144,6 +144,13 @@ def read_contents(connection: Connection, study_id: int, *, kind: str) -> dict[s
     return {row.name: row.sha256 for row in connection.execute(query)}
 
 
+def read_identity(connection: Connection, study_id: int) -> Identity:
+    """Return whose study it is; all empty where nothing says it."""
+    columns = [STUDY_IDENTITY.c[name] for name in Identity.__dataclass_fields__]
+    row = connection.execute(select(*columns).where(STUDY_IDENTITY.c.study_id == study_id)).mappings().first()
+    return Identity(**{name: value or "" for name, value in row.items()}) if row else Identity()
+
+
 def find_study(connection: Connection, key: str) -> int | None:
     """Return the number of the study with an input key, ``None`` when there is none."""
     found: int | None = connection.execute(select(STUDY.c.id).where(STUDY.c.input_key == key)).scalar()

@@ -90,10 +90,17 @@ def segmentation(labels: Labels, source: SourceSeries, filing: Filing) -> Segmen
     if filing.settings.verification is not None:
         made.ContentCreatorName = filing.settings.verification.dicom_name
     file_under(made, filing, kind=Kind.SEGMENTATION)
+    _name_dimensions(made, filing)
     earlier = filing.predecessors_of(made.SOPClassUID)
     if earlier:
         made.SourceImageSequence = images_sequence(earlier)
     return made
+
+
+def _name_dimensions(made: Dataset, filing: Filing) -> None:
+    """Give the organization of frames a UID of ours: highdicom draws one by chance, and the same masks would differ."""
+    for item in (*made.get("DimensionOrganizationSequence", ()), *made.get("DimensionIndexSequence", ())):
+        item.DimensionOrganizationUID = filing.uid("dimensions")
 
 
 def segment_uid(filing: Filing, label: Label) -> str:
