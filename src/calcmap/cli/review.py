@@ -14,6 +14,8 @@ import typer
 from calcmap.cli.console import EXIT_OK, check_packages, open_console, print_error
 
 if TYPE_CHECKING:
+    from calcmap.service.destinations import Destination
+    from calcmap.service.outbox import Outbox
     from calcmap.service.store import Store
 
 SERVICE_PACKAGES = ("fastapi", "sqlalchemy", "uvicorn")
@@ -37,33 +39,72 @@ def review(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes any that is free.")] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address and open nothing.")] = False,
+    send: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TITLE@HOST:PORT", help="DICOM node that verified reports are sent to as well; may be repeated."
+        ),
+    ] = None,
+    aet: Annotated[str, typer.Option(help="Our own AE title, by which the node knows us.")] = "CALCMAP",
+    organization: Annotated[
+        str | None, typer.Option(help="Where the physician works, as it stands in verified reports.")
+    ] = None,
+    tls_trust: Annotated[
+        Path | None, typer.Option(help="Send encrypted, and trust the certificates of this file.")
+    ] = None,
 ) -> None:
     """Open the review page over results: verify them, correct them, sign them.
 
-    The page is served to this machine alone, until Ctrl-C.
+    The page is served to this machine alone, until Ctrl-C. What is signed is written beside the results, as DICOM
+    reports too where the scan came as DICOM.
 
     Example: calcmap review out
     """
     check_packages(SERVICE_PACKAGES, extra="service", wanted_by="calcmap review")
     from calcmap.core.errors import InputError
+    from calcmap.service.courier import Courier
     from calcmap.service.importing import RESULT_FILE
     from calcmap.service.store import open_store
     from calcmap.web.local import LocalServer
 
+    nodes = _nodes(send or [], aet=aet, trusted=tls_trust)
     if not out.is_dir():
         raise InputError(f"no such folder: {out}; expected what calcmap score -o wrote ({RESULT_FILE})")
     folder = out.absolute()
     opened = open_store(store or folder.with_name(f"{folder.name}-review"))
     try:
-        _import(opened, folder, images or [])
-        server = LocalServer(opened, account=_account(), port=port)
-        _run_until_told(lambda: server.run(when_up=lambda: _announce(server.address, is_opened=not no_browser)))
+        outbox = _open_outbox(opened, _import(opened, folder, images or []), nodes, organization=organization)
+        server = LocalServer(opened, account=_account(), port=port, outbox=outbox)
+        with Courier(outbox):
+            _run_until_told(lambda: server.run(when_up=lambda: _announce(server.address, is_opened=not no_browser)))
     finally:
         opened.close()
     raise typer.Exit(EXIT_OK)
 
 
-def _import(store: Store, out: Path, images: list[Path]) -> None:
+def _nodes(send: list[str], *, aet: str, trusted: Path | None) -> list[Destination]:
+    """Return the DICOM nodes that were named; nothing of DICOM networking is imported for none."""
+    if not send:
+        return []
+    check_packages(("pynetdicom",), extra="service", wanted_by="--send")
+    from calcmap.service.dicom_node import NodeDestination, TlsFiles, check_title, parse_address
+
+    title, tls = check_title(aet), TlsFiles(trusted) if trusted is not None else None
+    return [NodeDestination(parse_address(text), our_title=title, tls=tls) for text in dict.fromkeys(send)]
+
+
+def _open_outbox(
+    store: Store, folders: dict[int, Path], nodes: list[Destination], *, organization: str | None
+) -> Outbox:
+    from calcmap.service.destinations import FolderDestination
+    from calcmap.service.outbox import Outbox
+    from calcmap.service.signatories import NOT_STATED
+
+    return Outbox(store, [FolderDestination(folders), *nodes], organization=organization or NOT_STATED)
+
+
+def _import(store: Store, out: Path, images: list[Path]) -> dict[int, Path]:
+    """Take the results into the store, tell what they lack, and return the folder of each."""
     from calcmap.service.importing import import_results, recorded_sources
 
     done = import_results(store, out, sources=[*recorded_sources(out), *images], actor=_account())
@@ -71,6 +112,7 @@ def _import(store: Store, out: Path, images: list[Path]) -> None:
         if each.problem:
             print_error(f"{each.name}: {each.problem}")
     open_console().print(f"{len(done)} studies, {sum(each.is_new for each in done)} of them new to the store.")
+    return {each.result_id: each.folder for each in done if each.result_id is not None}
 
 
 def _announce(address: str, *, is_opened: bool) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import datetime
 
 from calcmap.core.errors import StoreError
 from calcmap.service.delivering import deliver_next
 from calcmap.service.making import make_next
 from calcmap.service.outbox import Outbox
-from calcmap.service.store_outbox import next_due_utc
+from calcmap.service.store_outbox import next_due_utc, seconds_between
 
 STOP_S = 5.0
 """How long the end of a run waits for an object that is on its way (our choice)."""
@@ -82,5 +81,5 @@ class Courier:
             due_utc = next_due_utc(connection, self.outbox.by_name)
         if due_utc is None:
             return poll_s
-        left = datetime.fromisoformat(due_utc) - datetime.fromisoformat(self.outbox.store.now_utc())
-        return min(max(left.total_seconds(), SHORTEST_WAIT_S), poll_s)
+        left_s = seconds_between(self.outbox.store.now_utc(), due_utc)
+        return min(max(left_s, SHORTEST_WAIT_S), poll_s)

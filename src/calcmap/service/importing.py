@@ -57,6 +57,8 @@ class Imported:
         Whether the result was not there before.
     problem : str or None
         Why it was not taken, or what it lacks; ``None`` when all is well.
+    folder : Path
+        Where it was found.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Imported:
     study_id: int | None
     is_new: bool
     problem: str | None
+    folder: Path
 
 
 def import_results(store: Store, out: Path, *, sources: Sequence[Path] = (), actor: str) -> list[Imported]:
@@ -130,14 +133,14 @@ def _import_folder(store: Store, folder: Path, studies: Sequence[Study], actor: 
         known = store.find_result(draft)
         if known is not None and (labels is None or store.has_scan(known.study_id)):
             _note_reports(store, folder, known, actor=actor)
-            return Imported(folder.name, known.result_id, known.study_id, False, None)
+            return Imported(folder.name, known.result_id, known.study_id, False, None, folder)
         new, problem = _with_images(store, draft, result, labels, studies)
     except InputError as error:
         logger.warning("a result was not imported: %s", error.code)
-        return Imported(folder.name, None, None, False, str(error))
+        return Imported(folder.name, None, None, False, str(error), folder)
     stored = store.add_result(new, actor=actor)
     _note_reports(store, folder, stored, actor=actor)
-    return Imported(folder.name, stored.result_id, stored.study_id, stored.is_new, problem)
+    return Imported(folder.name, stored.result_id, stored.study_id, stored.is_new, problem, folder)
 
 
 def _read_folder(store: Store, folder: Path) -> tuple[NewResult, StudyResult, Labels | None]:

@@ -28,6 +28,7 @@ from calcmap.service.store_outbox import (
     read_deliveries,
     read_objects,
     read_receipts,
+    seconds_between,
     seconds_later,
 )
 from calcmap.service.store_reviews import SIGNED
@@ -74,17 +75,18 @@ class DeliveryStatus:
     is_open: bool
     """Whether this run knows the destination."""
 
-    def as_json(self) -> dict[str, JsonValue]:
-        """Return it as a page shows it."""
+    def as_json(self, now_utc: str) -> dict[str, JsonValue]:
+        """Return it as a page shows it at a moment."""
         one = self.delivery
+        is_waiting = one.state is DeliveryState.WAITING
         taken = {each.receipt.place for each in self.receipts if each.receipt.outcome is Outcome.ACCEPTED}
         places: list[JsonValue] = [*sorted(place for place in taken if place)]
         return {
             "destination": one.destination,
             "state": one.state.value,
-            "reason": one.reason if self.is_open or one.state is not DeliveryState.WAITING else NOT_OPEN,
+            "reason": one.reason if self.is_open or not is_waiting else NOT_OPEN,
             "n_attempts": one.n_attempts,
-            "next_try": one.next_try_utc if one.state is DeliveryState.WAITING and self.is_open else None,
+            "wait_s": max(seconds_between(now_utc, one.next_try_utc), 0.0) if is_waiting and self.is_open else None,
             "asked": one.asked_utc,
             "ended": one.ended_utc,
             "places": places,
@@ -99,6 +101,7 @@ class OutgoingStatus:
     report_set: ReportSet | None
     n_dicom: int
     deliveries: tuple[DeliveryStatus, ...]
+    now_utc: str
 
     @property
     def is_pending(self) -> bool:
@@ -109,7 +112,7 @@ class OutgoingStatus:
         )
 
     def as_json(self) -> dict[str, JsonValue]:
-        """Return it as a page shows it."""
+        """Return it as a page shows it: ``state`` of the reports, and each delivery with its receipts."""
         made = self.report_set
         return {
             "state": made.state.value if made else None,
@@ -117,7 +120,7 @@ class OutgoingStatus:
             "organization": made.organization if made else None,
             "n_dicom": self.n_dicom,
             "is_pending": self.is_pending,
-            "deliveries": [each.as_json() for each in self.deliveries],
+            "deliveries": [each.as_json(self.now_utc) for each in self.deliveries],
         }
 
 
@@ -177,13 +180,14 @@ class Outbox:
         with self.store.database.reading() as connection:
             made = find_set(connection, review_id)
             if made is None:
-                return OutgoingStatus(None, 0, ())
+                return OutgoingStatus(None, 0, (), self.store.now_utc())
             objects = read_objects(connection, made.id)
             deliveries = tuple(
                 DeliveryStatus(each, read_receipts(connection, each.id), each.destination in self.by_name)
                 for each in read_deliveries(connection, made.id)
             )
-        return OutgoingStatus(made, sum(one.sop_instance_uid is not None for one in objects), deliveries)
+        n_dicom = sum(one.sop_instance_uid is not None for one in objects)
+        return OutgoingStatus(made, n_dicom, deliveries, self.store.now_utc())
 
     def send_again(self, review_id: int, *, actor: str) -> OutgoingStatus:
         """Let a signed review's reports go to every destination of this run once more.

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from calcmap.core.errors import NotInStoreError, ReviewConflictError
+from calcmap.core.errors import NotInStoreError, ReviewConflictError, ReviewError
 from calcmap.core.result import StudyResult, result_to_json
 from calcmap.core.volume import Labels
 from calcmap.service.outbox import Outbox
@@ -19,6 +19,8 @@ from calcmap.service.store_audit import canonical_json, sha256_of_text
 from calcmap.service.store_reviews import Signature, StoredReview
 from calcmap.service.store_voxels import pack_voxels
 
+UNBEGUN = "unbegun"
+"""State of a review that nobody began, beside ``open`` and ``signed``."""
 KEPT_REVIEWS = 8
 """Reviews held ready, each with its CT (about 50 MB): readers at once, and the studies they go back to (our choice)."""
 
@@ -62,6 +64,15 @@ class Reviewing:
             review = review.with_edit(each.edit)
         self._keep(review_id, review)
         return CurrentReview(stored, review)
+
+    def unbegun(self, result_id: int) -> CurrentReview:
+        """Return what a review of a result would begin with; nothing is begun."""
+        with self._lock:
+            review = self._ready.get(-result_id)  # numbers of reviews are positive
+        if review is None:
+            review = start_review(self._base(result_id))
+            self._keep(-result_id, review)
+        return CurrentReview(StoredReview(0, result_id, 0, UNBEGUN, 0, ()), review)
 
     def edit(self, review_id: int, edits: Sequence[Edit], *, revision: int, author: str) -> CurrentReview:
         """Return a review after further edits, saved.
@@ -154,6 +165,12 @@ class Reviewing:
         signed = self.store.sign_review(draft, outgoing=self.outbox.outgoing)
         self.outbox.has_news.set()
         return signed
+
+    def going_out(self) -> Outbox:
+        """Return the way out; `ReviewError` where nothing goes out in this run."""
+        if self.outbox is None:
+            raise ReviewError("nothing goes out in this run: it has no destinations")
+        return self.outbox
 
     def result(self, current: CurrentReview) -> StudyResult:
         """Return the reader's result: the machine's with every number that the review changes made anew."""

@@ -165,6 +165,11 @@ def seconds_later(utc: str, seconds: float) -> str:
     return (datetime.fromisoformat(utc) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
 
 
+def seconds_between(earlier_utc: str, later_utc: str) -> float:
+    """Return the seconds from one moment to another, as the store writes them; negative when it came before."""
+    return (datetime.fromisoformat(later_utc) - datetime.fromisoformat(earlier_utc)).total_seconds()
+
+
 def ask(connection: Connection, result_id: int, review_id: int, outgoing: Outgoing, *, time_utc: str) -> int:
     """Return the set of a signed review that is to be made and delivered from now on, whatever became of it before.
 
