@@ -16,9 +16,9 @@ from calcmap.service.reviewing import Reviewing
 from calcmap.service.store import Store, open_store
 from calcmap.service.store_studies import Identity, NewResult, StoredResult
 from calcmap.web.access import CSRF_HEADER, MAX_BODY_BYTES, new_access
-from calcmap.web.app import error_to_json
 from calcmap.web.files import page_files
 from calcmap.web.local import LocalServer
+from calcmap.web.problems import error_to_json
 from service.reviewed_chest import LAD, MACHINE_SCORE, MISSED, RCA, TISSUE, reviewed_volume
 from web.page_studies import HTML_NAME, add_no_calcium, add_refusal, add_study
 from web.served_page import served

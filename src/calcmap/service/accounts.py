@@ -20,8 +20,8 @@ from calcmap.service.store_tables import ACCOUNT, LOGIN_SESSION
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 """Names of accounts: what people can type at any keyboard, and no two that look alike (our choice)."""
-MAX_DISPLAY_CHARACTERS = 200
-"""As long as a signature's name may be."""
+MAX_DISPLAY_CHARACTERS = 64
+"""As long as a name may be in DICOM, where it will stand (PS3.5, table 6.2-1)."""
 COMMAND_LINE = "command line"
 """Who acted, where an account was changed on the server itself. No account can have this name."""
 
@@ -173,8 +173,10 @@ def checked_name(name: str) -> str:
 def checked_display_name(text: str) -> str:
     """Return the name of a person as it will be signed with; `AccountError` unless it can be one."""
     shown = text.strip()
-    if not shown or len(shown) > MAX_DISPLAY_CHARACTERS or not shown.isprintable():
-        raise AccountError(f"the name that is signed with has 1 to {MAX_DISPLAY_CHARACTERS} printable characters")
+    if not shown or len(shown) > MAX_DISPLAY_CHARACTERS or not shown.isprintable() or "\\" in shown:
+        raise AccountError(
+            f"the name that is signed with has 1 to {MAX_DISPLAY_CHARACTERS} printable characters and no backslash"
+        )
     return shown
 
 

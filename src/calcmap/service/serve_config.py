@@ -128,6 +128,11 @@ class WebSettings:
         return tuple(f"{_bracketed(name)}:{port}" if port not in (None, usual) else _bracketed(name) for name in names)
 
     @property
+    def public_port(self) -> int:
+        """The port that browsers see."""
+        return self._url.port or (443 if self.is_secure else 80)
+
+    @property
     def base_url(self) -> str:
         """The public URL without a slash at its end."""
         return f"{self._url.scheme}://{self.hosts[0]}"

@@ -192,6 +192,13 @@ class Store:
         with self.database.reading() as connection:
             return store_audit.read_events(connection, subject=subject)
 
+    def latest_events(
+        self, *, before: int | None = None, limit: int, subject: str | None = None, actor: str | None = None
+    ) -> list[AuditEvent]:
+        """Return the newest events of the trail before a number, newest first; of one subject or actor if named."""
+        with self.database.reading() as connection:
+            return store_audit.read_latest(connection, before=before, limit=limit, subject=subject, actor=actor)
+
     def check(self, *, noted: AuditHead | None = None) -> Integrity:
         """Return what was checked when the whole store holds; `TamperedError` says what does not."""
         with self.database.reading() as connection:

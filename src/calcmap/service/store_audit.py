@@ -115,6 +115,17 @@ def read_events(connection: Connection, *, subject: str | None = None) -> list[A
     return [AuditEvent(**row) for row in connection.execute(query).mappings()]
 
 
+def read_latest(
+    connection: Connection, *, before: int | None, limit: int, subject: str | None, actor: str | None
+) -> list[AuditEvent]:
+    """Return the newest events before a number, newest first; of one subject or actor when it is named."""
+    query = select(AUDIT_EVENT).order_by(AUDIT_EVENT.c.number.desc()).limit(limit)
+    wanted = [AUDIT_EVENT.c[name] == value for name, value in (("subject", subject), ("actor", actor)) if value]
+    if before is not None:
+        wanted.append(AUDIT_EVENT.c.number < before)
+    return [AuditEvent(**row) for row in connection.execute(query.where(*wanted)).mappings()]
+
+
 def verify_events(events: list[AuditEvent], *, noted: AuditHead | None = None) -> AuditHead:
     """Return the head of a trail whose chain holds.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calcmap.service.outbox import Outbox
 from calcmap.service.reviewing import Reviewing
 from calcmap.service.store import Store
 from calcmap.web.access import LocalAccess, new_access
@@ -22,6 +23,8 @@ class LocalServer(PageServer):
         Who is written into the audit trail.
     port : int
         0 for any that is free.
+    outbox : Outbox, optional
+        Takes what is signed; without it nothing goes out.
 
     Raises
     ------
@@ -29,10 +32,10 @@ class LocalServer(PageServer):
         The port is taken.
     """
 
-    def __init__(self, store: Store, *, account: str, port: int = 0) -> None:
+    def __init__(self, store: Store, *, account: str, port: int = 0, outbox: Outbox | None = None) -> None:
         listening = listen(LOOPBACK, port)
         self.access: LocalAccess = new_access(account=account, port=listening.getsockname()[1])
-        super().__init__(make_app(Reviewing(store), self.access), listening)
+        super().__init__(make_app(Reviewing(store, outbox=outbox), self.access), listening)
 
     @property
     def address(self) -> str:
