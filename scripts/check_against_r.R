@@ -61,3 +61,16 @@ say("its SE, adjusted", sqrt(c_full$var))
 uno <- concordance(full, timewt = "n/G2", ymax = 4)
 say("Uno's C to 4 years", uno$concordance)
 say("its SE to 4 years", sqrt(uno$var))
+
+if (requireNamespace("cmprsk", quietly = TRUE)) for (kind in c("", ", tied")) {
+  time <- if (kind == "") d$time else ceiling(2 * d$time) / 2
+  tests <- cmprsk::cuminc(time, d$cause, d$group)$Tests
+  say(paste0("Gray's test", kind), tests["1", "stat"])
+  say(paste0("Gray's test of death", kind), tests["2", "stat"])
+  say(paste0("Gray's test by sex", kind), cmprsk::cuminc(time, d$cause, d$group, strata = d$sex)$Tests["1", "stat"])
+  for (which in c("crude", "adjusted")) {
+    fit <- cmprsk::crr(time, d$cause, if (which == "crude") g else cbind(g, x), gtol = 1e-12)
+    say(paste0("subdistribution, ", which, " log HR", kind), fit$coef)
+    say(paste0("subdistribution, ", which, " SE", kind), sqrt(diag(fit$var)))
+  }
+}

@@ -1,4 +1,4 @@
-"""Lay R's ``survival`` and this package side by side on the simulated cohort.
+"""Lay R's ``survival`` and ``cmprsk`` and this package side by side on the simulated cohort.
 
 Usage::
 
@@ -6,7 +6,8 @@ Usage::
 
 Makes the cohort's table (one that lies in OUT is kept), fits the same models with both, and prints for each quantity
 how many numbers it has and the largest difference, relative to R's; with ``--all`` every number. Exit 0 when all agree
-to six digits, 1 when one does not. Without R (Debian: ``r-base-core r-cran-survival``) it says so and exits 0.
+to six digits, 1 when one does not. Without R (Debian: ``r-base-core r-cran-survival r-cran-cmprsk``) it says so and
+exits 0.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +31,10 @@ from calcmap.prognosis.cox import Variance, added_value, fit_cox, linear_predict
 from calcmap.prognosis.curves import cumulative_incidence, event_rate, kaplan_meier, log_rank
 from calcmap.prognosis.discrimination import harrell_c, uno_c
 from calcmap.prognosis.followup import FollowUp, follow_up
+from calcmap.prognosis.gray import gray_test
 from calcmap.prognosis.partial_likelihood import Ties
 from calcmap.prognosis.proportionality import TimeTransform, score_test
+from calcmap.prognosis.subdistribution import fit_subdistribution
 
 Floats = NDArray[np.float64]
 Values = Iterator[tuple[str, Floats | float | list[float]]]
@@ -134,6 +138,23 @@ def our_curves(columns: dict[str, Floats]) -> Values:
     yield "rate, exact lower limit", event_rate(table).low or 0.0
 
 
+def our_competing_risks(columns: dict[str, Floats]) -> Values:
+    """Yield Gray's tests and the models of Fine and Gray, named as in the R script; half years have ties."""
+    for kind, time in (("", columns["time"]), (", tied", np.ceil(2 * columns["time"]) / 2)):
+        whole = table_of(columns | {"time": time})
+        death = (columns["cause"] == 2).astype(np.int64)
+        causes = replace(whole, is_event=columns["cause"] == 1, competing=death)
+        yield f"Gray's test{kind}", gray_test(causes, columns["group"]).statistic
+        deaths = replace(whole, is_event=death > 0, competing=(columns["cause"] == 1).astype(np.int64))
+        yield f"Gray's test of death{kind}", gray_test(deaths, columns["group"]).statistic
+        by_sex = replace(causes, stratum=columns["sex"].astype(np.int64))
+        yield f"Gray's test by sex{kind}", gray_test(by_sex, columns["group"]).statistic
+        for name, names in (("crude", whole.names[:3]), ("adjusted", whole.names)):
+            fit = fit_subdistribution(causes, names)
+            yield f"subdistribution, {name} log HR{kind}", fit.log_hr
+            yield f"subdistribution, {name} SE{kind}", fit.standard_error
+
+
 def said_by_r(columns: dict[str, Floats]) -> dict[str, float]:
     """Return R's numbers by name."""
     with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +201,12 @@ def main() -> int:
     columns = cohort_columns(options.out, patients=options.patients, seed=options.seed)
     r, n_wrong, n_seen = said_by_r(columns), 0, 0
     print("| quantity | numbers | R | calcmap | largest difference, relative |\n|---|---|---|---|---|")
-    for name, values in [*our_models(columns), *our_curves(columns)]:
+    has_competing = "Gray's test" in r
+    for name, values in [
+        *our_models(columns),
+        *our_curves(columns),
+        *(our_competing_risks(columns) if has_competing else ()),
+    ]:
         ours = np.atleast_1d(np.asarray(values, dtype=np.float64))
         labels = [name] if len(ours) == 1 else [f"{name} {k + 1}" for k in range(len(ours))]
         theirs = np.array([r[label] for label in labels])
@@ -191,6 +217,8 @@ def main() -> int:
             print(f"| {label} | {counted} | {theirs[k]:.8g} | {ours[k]:.8g} | {apart[k]:.1e} |")
     print(f"\n{n_seen - n_wrong} of {n_seen} numbers agree to six digits, {len(columns['time'])} patients, "
           f"{int(columns['event'].sum())} events; R said {len(r)}.")  # fmt: skip
+    if not has_competing:
+        print("R has no package cmprsk (Debian: r-cran-cmprsk): competing risks were not compared")
     return 1 if n_wrong or n_seen != len(r) else 0
 
 

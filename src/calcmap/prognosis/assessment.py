@@ -32,6 +32,7 @@ from calcmap.prognosis.curves import (
 )
 from calcmap.prognosis.design import AnalysisPatients, ModelVariable, endpoint_of, select_patients
 from calcmap.prognosis.followup import FollowUp
+from calcmap.prognosis.gray import gray_test
 from calcmap.prognosis.models import (
     FittedModel,
     FittedModels,
@@ -244,8 +245,8 @@ def _warnings(patients: AnalysisPatients, settings: PrognosisSettings, refitted:
     table, flow = patients.table, patients.flow
     if flow.n_competing:
         yield (
-            f"{flow.n_competing} patients had a competing event: hazard ratios are cause-specific; predicted risks, "
-            "calibration and reclassification treat competing events as censored"
+            f"{flow.n_competing} patients had a competing event: hazard ratios are cause-specific unless they say "
+            "otherwise; predicted risks, calibration and reclassification treat competing events as censored"
         )
     if len(patients.tables) > 1:
         yield (
@@ -329,16 +330,18 @@ def _curves(patients: AnalysisPatients, reading: ModelVariable, settings: Progno
         )
 
     test, trend, reason = _compared(table, codes)
-    competes = table.competing is not None and bool((table.competing > 0).any())
+    gray, gray_reason = _incidences_compared(table, codes) if table.n_competing else (None, None)
     return CategoryCurves(
         reading.name,
         reading.label,
         times,
         of_levels(survival),
-        of_levels(incidence) if competes else (),
+        of_levels(incidence) if table.n_competing else (),
         test,
         trend,
         reason,
+        gray,
+        gray_reason,
     )
 
 
@@ -357,6 +360,13 @@ def _compared(table: FollowUp, codes: Codes) -> tuple[ChiSquare | None, ChiSquar
         return test, log_rank_trend(test), None
     except NotEstimableError as error:
         return None, None, str(error)
+
+
+def _incidences_compared(table: FollowUp, codes: Codes) -> tuple[ChiSquare | None, str | None]:
+    try:
+        return gray_test(table, codes), None
+    except NotEstimableError as error:
+        return None, str(error)
 
 
 def risk_times(last: float) -> tuple[float, ...]:

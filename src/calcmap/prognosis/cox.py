@@ -19,6 +19,7 @@ from scipy.special import chdtrc
 from calcmap.core.errors import InputError, NotEstimableError
 from calcmap.core.volume import Float64Array
 from calcmap.prognosis.followup import FollowUp
+from calcmap.prognosis.newton import centre_and_scale, infinite_terms, inverse_information, maximise, refuse_dependent
 from calcmap.prognosis.partial_likelihood import (
     Moments,
     RiskSets,
@@ -30,25 +31,6 @@ from calcmap.prognosis.partial_likelihood import (
     score_residuals,
 )
 from calcmap.statistics.estimates import CONFIDENCE, Estimate, normal_quantile
-
-LIKELIHOOD_TOLERANCE = 1e-9
-"""The fit ends when the log likelihood changes by less than this share of its value at the start (R: of itself, which
-full separation brings to zero)."""
-
-MAX_ITERATIONS = 60
-"""Newton steps (our choice; R stops at 20). A sound fit takes 3 to 8, a separated one about 25."""
-
-MAX_HALVINGS = 30
-"""Times that a step which lowers the likelihood is halved (our choice)."""
-
-INFINITE_STEP, INFINITE_STEP_RELATIVE = 1e-6, 3.16e-5
-"""A coefficient that would still move by more than both, the second relative to itself, once the likelihood stands
-still, is infinite. The relative limit is R's (root of `LIKELIHOOD_TOLERANCE`); the first is ours, so that rounding does
-not count."""
-
-SINGULAR_SHARE = 1.8e-12
-"""A covariate of which less than this share of its information is left beside the earlier ones adds nothing to them
-(R's ``toler.chol``)."""
 
 LARGEST_LOG = 700.0
 """Logarithm of the largest hazard ratio that is written down (float64 ends at 709)."""
@@ -63,6 +45,8 @@ class Variance(StrEnum):
     """Sandwich over rows (Lin, Wei 1989)."""
     CLUSTERED = "clustered"
     """Sandwich over clusters: rows of one cluster need not be independent."""
+    SUBDISTRIBUTION = "subdistribution"
+    """Sandwich that knows that the weights were estimated; see `calcmap.prognosis.subdistribution`."""
 
 
 class Between(StrEnum):
@@ -223,37 +207,42 @@ def fit_cox(
     .. [3] Lin, Wei, J Am Stat Assoc 1989;84:1074-1078 (robust variance).
     """
     chosen = table.names if names is None else tuple(names)
+    if variance is Variance.SUBDISTRIBUTION:
+        raise InputError("the subdistribution's variance belongs to fit_subdistribution")
     if variance is Variance.CLUSTERED and table.cluster is None:
         raise InputError("a clustered variance needs the table's cluster column")
     if not table.is_event.any():
         raise NotEstimableError(f"nobody of {len(table)} has the event, so no hazard ratio can be estimated")
     columns = table.columns(chosen)
-    means, scales = _centre_and_scale(columns, chosen)
+    means, scales = centre_and_scale(columns, chosen)
     sets = risk_sets(table, ties=ties)
     x = ((columns - means) / scales)[sets.order]
     start = moments(sets, x, linear_predictor=np.zeros(len(x)))
     start_information = information(sets, start)
-    _refuse_dependent(start_information, chosen)
-    beta, at, iterations = _maximise(sets, start, start_information)
-    covariance = _inverse(information(sets, at), chosen, n_events=table.n_events)
-    step = covariance @ at.score
-    is_infinite = (np.abs(step) > INFINITE_STEP) & (np.abs(step) > INFINITE_STEP_RELATIVE * np.abs(beta))
+    refuse_dependent(start_information, chosen)
+    found = maximise(
+        start,
+        start_information,
+        evaluate=lambda beta: moments(sets, x, linear_predictor=x @ beta),
+        information=lambda at: information(sets, at),
+    )
+    covariance = inverse_information(found.information, chosen, n_events=table.n_events)
     unscale = np.outer(1.0 / scales, 1.0 / scales)
     return CoxFit(
         names=chosen,
-        log_hr=beta / scales,
-        covariance=_covariance(covariance, sets, at, table=table, variance=variance) * unscale,
+        log_hr=found.beta / scales,
+        covariance=_covariance(covariance, sets, found.at, table=table, variance=variance) * unscale,
         model_covariance=covariance * unscale,
         variance=variance,
         ties=ties,
         means=means,
         log_likelihood_null=start.log_likelihood,
-        log_likelihood=at.log_likelihood,
+        log_likelihood=found.at.log_likelihood,
         score_chi2=float(start.score @ np.linalg.solve(start_information, start.score)),
-        infinite=tuple(name for name, flag in zip(chosen, is_infinite, strict=True) if flag),
+        infinite=infinite_terms(found, covariance, chosen),
         n=len(table),
         n_events=table.n_events,
-        iterations=iterations,
+        iterations=found.iterations,
     )
 
 
@@ -403,84 +392,6 @@ def _hazard_at(time: float, times: Float64Array, hazard: Float64Array, *, betwee
     if between is Between.LINEAR:
         return float(np.interp(time, np.append(0.0, times), np.append(0.0, hazard)))
     return float(np.append(0.0, hazard)[np.searchsorted(times, time, side="right")])
-
-
-def _centre_and_scale(columns: Float64Array, names: tuple[str, ...]) -> tuple[Float64Array, Float64Array]:
-    if not names:
-        raise InputError("a Cox model needs at least one covariate")
-    constant = [name for name, width in zip(names, np.ptp(columns, axis=0), strict=True) if width == 0]
-    if constant:
-        value = columns[0, names.index(constant[0])]
-        raise NotEstimableError(f"{constant[0]!r} is {value:g} in all {len(columns)} rows, so it has no hazard ratio")
-    return columns.mean(axis=0), columns.std(axis=0)
-
-
-def _maximise(sets: RiskSets, start: Moments, curvature: Float64Array) -> tuple[Float64Array, Moments, int]:
-    """Return the coefficients where the likelihood has its maximum, with what stands there."""
-    x, at, beta, iterations, gain = start.x, start, np.zeros(start.x.shape[1]), 0, math.inf
-    tolerance = LIKELIHOOD_TOLERANCE * abs(start.log_likelihood)
-    while abs(gain) > tolerance:
-        if iterations == MAX_ITERATIONS:
-            raise NotEstimableError(f"the Cox model did not converge in {iterations} steps")
-        step = _solve(curvature, at.score)
-        for _ in range(MAX_HALVINGS):
-            trial = moments(sets, x, linear_predictor=x @ (beta + step))
-            if trial.log_likelihood >= at.log_likelihood - tolerance:
-                break
-            step = step / 2
-        gain = trial.log_likelihood - at.log_likelihood
-        beta, at, iterations = beta + step, trial, iterations + 1
-        curvature = information(sets, at)
-    step = _solve(curvature, at.score)
-    return beta + step, moments(sets, x, linear_predictor=x @ (beta + step)), iterations
-
-
-def _solve(curvature: Float64Array, score: Float64Array) -> Float64Array:
-    try:
-        step = np.asarray(np.linalg.solve(curvature, score), dtype=np.float64)
-    except np.linalg.LinAlgError as error:
-        raise NotEstimableError("the Cox model is not estimable: its information is singular") from error
-    if not np.isfinite(step).all():
-        raise NotEstimableError(
-            "the Cox model is not estimable: the covariates separate those with the event, or one is extremely skewed"
-        )
-    return step
-
-
-def _inverse(curvature: Float64Array, names: tuple[str, ...], *, n_events: int) -> Float64Array:
-    """Return the inverse of the information at the maximum, which is positive definite or of no use."""
-    own = np.diag(curvature)
-    if not np.isfinite(curvature).all() or (own <= 0).any():
-        raise _undetermined(names, n_events)
-    try:
-        factor = np.linalg.inv(np.linalg.cholesky(curvature / np.sqrt(np.outer(own, own)))) / np.sqrt(own)
-    except np.linalg.LinAlgError as error:
-        raise _undetermined(names, n_events) from error
-    return np.asarray(factor.T @ factor)
-
-
-def _undetermined(names: tuple[str, ...], n_events: int) -> NotEstimableError:
-    return NotEstimableError(
-        f"the Cox model of {', '.join(names)} is not estimable: {n_events} events do not determine "
-        f"{len(names)} hazard ratios (too few, or separated by the covariates)"
-    )
-
-
-def _refuse_dependent(curvature: Float64Array, names: tuple[str, ...]) -> None:
-    """Raise if a covariate brings nothing beside those named before it."""
-    try:
-        left = np.diag(np.linalg.cholesky(curvature)) ** 2
-        if (left > SINGULAR_SHARE * np.diag(curvature)).all():
-            return
-    except np.linalg.LinAlgError:
-        pass
-    for j, name in enumerate(names):
-        before, cross = curvature[:j, :j], curvature[:j, j]
-        left_over = curvature[j, j] - cross @ np.linalg.lstsq(before, cross, rcond=None)[0]
-        if left_over <= 1e-9 * max(curvature[j, j], SINGULAR_SHARE):
-            others = f" beside {', '.join(names[:j])}" if j else " among those at risk"
-            raise NotEstimableError(f"{name!r} does not vary{others}: drop it, or one that it follows from")
-    raise NotEstimableError(f"the Cox model of {', '.join(names)} is not estimable: its information is singular")
 
 
 def _covariance(

@@ -119,12 +119,11 @@ def select_patients(
     _refuse_shared_names([*readings, *variables])
     tables = _tables(coded, settings, endpoint, rows, (readings, tuple(variables)))
     table = tables[0]
-    n_competing = 0 if table.competing is None else int((table.competing > 0).sum())
     return AnalysisPatients(
         name=MAIN if sensitivity is None else sensitivity.name,
         label=settings.title if sensitivity is None else sensitivity.label or sensitivity.name,
         endpoint=endpoint,
-        flow=PatientFlow(coded.n, len(rows), table.n_events, n_competing, left_out, _imputed(adjusting, values)),
+        flow=PatientFlow(coded.n, len(rows), table.n_events, table.n_competing, left_out, _imputed(adjusting, values)),
         tables=tables,
         readings=readings,
         covariates=tuple(each for each in variables if each.reason is None),

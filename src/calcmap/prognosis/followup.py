@@ -52,6 +52,11 @@ class FollowUp:
         """Number of rows with the event of interest."""
         return int(np.count_nonzero(self.is_event))
 
+    @property
+    def n_competing(self) -> int:
+        """Number of rows whose follow-up a competing event ended."""
+        return 0 if self.competing is None else int(np.count_nonzero(self.competing))
+
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.integer]) -> FollowUp:
         """Return the chosen rows: a mask, or numbers of rows, which may repeat (a bootstrap sample).
 

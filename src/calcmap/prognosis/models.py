@@ -41,8 +41,10 @@ from calcmap.prognosis.study import (
     HorizonArea,
     ModelCalibration,
     ModelDiscrimination,
+    SubdistributionModel,
     TermRatio,
 )
+from calcmap.prognosis.subdistribution import fit_subdistribution
 from calcmap.statistics.estimates import normal_quantile
 
 ShareT = TypeVar("ShareT", Concordance, Area)
@@ -128,6 +130,52 @@ def hazard_ratio_tables(models: FittedModels, patients: AnalysisPatients, *, con
         tuple(table(each) for each in models.alone),
         tuple(table(each) for each in models.adjusted),
         None if models.base is None else table(models.base),
+        subdistribution_models(models, patients, confidence=confidence),
+    )
+
+
+def subdistribution_models(
+    models: FittedModels, patients: AnalysisPatients, *, confidence: float
+) -> tuple[SubdistributionModel, ...]:
+    """Return the models of Fine and Gray of each reading, alone and beside the covariates.
+
+    Parameters
+    ----------
+    models : FittedModels
+        From `fit_models`; what could not be a Cox model is not tried.
+    patients : AnalysisPatients
+        Whom they were fitted to.
+    confidence : float
+        Coverage of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    tuple of SubdistributionModel
+        Empty where no events compete. Pooled over imputed tables as Cox's models are.
+    """
+    if not patients.table.n_competing:
+        return ()
+    of_readings = (*models.alone[: len(patients.readings)], *models.adjusted)
+    return tuple(_subdistribution(each, patients.tables, confidence=confidence) for each in of_readings)
+
+
+def _subdistribution(model: FittedModel, tables: tuple[FollowUp, ...], *, confidence: float) -> SubdistributionModel:
+    first, reason = tables[0], model.reason
+    ratios: dict[str, tuple[HazardRatio, float | None]] = {}
+    if reason is None:
+        try:
+            fits = tuple(fit_subdistribution(table, model.terms) for table in tables)
+            ratios = _ratios(fits, confidence=confidence)
+        except (InputError, NotEstimableError) as error:
+            reason = str(error)
+    return SubdistributionModel(
+        name=model.name.removesuffix(ALONE),
+        is_adjusted=not model.name.endswith(ALONE),
+        terms=tuple(line for each in model.variables for line in _lines(each, ratios, n=len(first), reason=reason)),
+        n=len(first),
+        n_events=first.n_events,
+        n_competing=first.n_competing,
+        reason=reason,
     )
 
 

@@ -101,7 +101,11 @@ class CategoryCurves:
     trend: ChiSquare | None
     """Of the log-rank test over categories in their order."""
     reason: str | None = None
-    """Why there is no test."""
+    """Why there is no test of the curves."""
+    gray: ChiSquare | None = None
+    """Gray's test that the incidences are the same; ``None`` where no events compete."""
+    gray_reason: str | None = None
+    """Why there is no such test although events compete."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,24 @@ class CoxModel:
 
 
 @dataclass(frozen=True)
+class SubdistributionModel:
+    """One model of Fine and Gray as it is printed: ratios of the hazard of the incidence, other events competing."""
+
+    name: str
+    """Of the reading."""
+    is_adjusted: bool
+    """For all covariates."""
+    terms: tuple[TermRatio, ...]
+    n: int
+    n_events: int
+    n_competing: int
+    reason: str | None = None
+    """Why there is no model; then no term has a ratio."""
+
+
+@dataclass(frozen=True)
 class HazardRatios:
-    """All Cox models of an analysis."""
+    """All Cox models of an analysis, cause-specific where events compete."""
 
     unadjusted: tuple[CoxModel, ...]
     """One for each reading, then for each covariate of the adjusted models."""
@@ -152,6 +172,8 @@ class HazardRatios:
     """One for each reading, beside all covariates; empty without covariates."""
     base: CoxModel | None
     """The covariates without any reading."""
+    subdistribution: tuple[SubdistributionModel, ...] = ()
+    """For each reading alone, then beside the covariates; empty where no events compete."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ def survival_figure(curves: CategoryCurves, *, settings: PrognosisSettings, endp
 
 def incidence_figure(curves: CategoryCurves, *, settings: PrognosisSettings, endpoint: str) -> Figure:
     """Return cumulative incidence of one reading's categories, other events competing, over the numbers at risk."""
-    title = "Aalen-Johansen; other events compete"
+    test = "no Gray's test" if curves.gray is None else f"Gray's test {worded_p(curves.gray.p)}"
+    title = f"Other events compete; {test}"
     return _curves_figure(
         curves, curves.incidence, settings=settings, y=f"Cumulative incidence, {_lower(endpoint)}", title=title
     )

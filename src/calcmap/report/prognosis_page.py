@@ -227,7 +227,7 @@ class _Chapter:
             yield from self.tables("event_rates")
         curves = result.curves or ()
         for each in curves:
-            yield _told(iter((self.free(each), self.compared(each))))
+            yield _told(self.curves_of(each))
         names = [file_name(each.category) for each in curves]
         yield from self.pictures(*(f"{kind}_{name}" for name in names for kind in ("survival", "incidence")))
         yield from self.tables("curves")
@@ -252,12 +252,27 @@ class _Chapter:
         claim = "the curves differ" if self.is_small(found.log_rank) else "no difference of the curves is shown"
         return f"{begin} {claim} (log-rank {self.test(found.log_rank)})."
 
+    def curves_of(self, found: CategoryCurves) -> Iterator[str]:
+        """Yield the sentences of one reading's curves."""
+        yield self.free(found)
+        yield self.compared(found)
+        if found.incidence:
+            yield self.incidences(found)
+
+    def incidences(self, found: CategoryCurves) -> str:
+        begin = f"With other events competing, the cumulative incidences by {found.label} of the {self.people}"
+        if found.gray is None:
+            return f"{begin} were not compared: {found.gray_reason or 'no reason recorded'}."
+        claim = "differ" if self.is_small(found.gray) else "show no difference"
+        return f"{begin} {claim} (Gray's test {self.test(found.gray)})."
+
     def hazards(self, found: HazardRatios) -> Iterator[Block]:
         names = [each.name for each in self.settings.categories]
         for name in names:
             yield _told(self.ratios_of(found, name))
         yield from self.pictures("hazard_ratios", *(f"forest_{file_name(name)}" for name in names))
-        yield from self.tables(*(f"hazard_ratios_{name}" for name in names))
+        kinds = ("hazard_ratios", "subdistribution") if found.subdistribution else ("hazard_ratios",)
+        yield from self.tables(*(f"{kind}_{name}" for name in names for kind in kinds))
 
     def ratios_of(self, found: HazardRatios, name: str) -> Iterator[str]:
         """Yield the sentences of one reading: each of its levels, and whether hazards are proportional."""
@@ -279,6 +294,23 @@ class _Chapter:
                 before = single.get(line.level) if adjusted is not None else None
                 yield self.ratio(line, before, reference=reference or "the reference")
         yield self.proportional(model, lines[0].label)
+        yield from self.incidence_ratios(found, name)
+
+    def incidence_ratios(self, found: HazardRatios, name: str) -> Iterator[str]:
+        """Yield a sentence for each category of a reading where events compete, adjusted where there are covariates."""
+        model = next((each for each in reversed(found.subdistribution) if each.name == name), None)
+        if model is None:
+            return
+        if model.reason is not None:
+            yield f"The model of Fine and Gray of {name} in the {self.people} is not estimable: {model.reason}."
+            return
+        which = "adjusted for the covariates, " if model.is_adjusted else ""
+        for line in (each for each in model.terms if each.variable == name and not each.is_reference):
+            begin = f"With other events competing, the subdistribution hazard ratio of {line.label} {line.level} "
+            if line.ratio.estimate is None:
+                yield f"{begin}in the {self.people} is not estimable ({line.ratio.reason or 'no reason recorded'})."
+                continue
+            yield f"{begin}in the {self.people} was, {which}{worded(line.ratio, confidence=self.confidence)}."
 
     def ratio(self, line: TermRatio, alone: TermRatio | None, *, reference: str) -> str:
         begin = f"In {self.people} with {line.label} {line.level} the hazard of {self.event} relative to {reference}"

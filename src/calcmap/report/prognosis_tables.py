@@ -17,6 +17,7 @@ from calcmap.prognosis.study import (
     Discrimination,
     HazardRatios,
     PrognosisStudy,
+    SubdistributionModel,
     TermRatio,
 )
 from calcmap.prognosis.table_one import TableOne, printed_table
@@ -136,7 +137,8 @@ class _Tables:
                 tests = (_test(each.log_rank, each.reason), _test(each.trend, each.reason)) if k == 0 else ("", "")
                 happened = [percent(each.incidence[k].at_horizon)] if each.incidence else []
                 told = (each.label, at.level, str(at.n), str(at.n_events), percent(at.at_horizon), *happened)
-                rows.append((*told, *tests))
+                gray = [_test(each.gray, each.gray_reason) if k == 0 else ""] if each.incidence else []
+                rows.append((*told, *tests, *gray))
         has_incidence = any(each.incidence for each in self.result.curves or ())
         columns: tuple[str, ...] = (
             "reading",
@@ -147,7 +149,9 @@ class _Tables:
         )
         columns += ("cumulative incidence, %",) if has_incidence else ()
         note = "Kaplan-Meier, intervals on the log(-log) scale; log-rank test of all categories, and for trend."
-        return self._table("curves", "Event-free patients", (*columns, "log-rank", "trend"), rows, note)
+        columns = (*columns, "log-rank", "trend", *(("Gray's test",) if has_incidence else ()))
+        note += " Gray's test: whether incidences differ, other events competing." if has_incidence else ""
+        return self._table("curves", "Event-free patients", columns, rows, note)
 
     def _hazard_ratios(self, found: HazardRatios) -> Iterator[TextTable]:
         alone = {
@@ -161,6 +165,26 @@ class _Tables:
                 continue
             adjusted = next((each for each in found.adjusted if each.name == reading.name), None)
             yield self._ratios(reading, adjusted, alone)
+            of_incidence = [each for each in found.subdistribution if each.name == reading.name]
+            if of_incidence:
+                yield self._incidence_ratios(of_incidence)
+
+    def _incidence_ratios(self, models: Sequence[SubdistributionModel]) -> TextTable:
+        last = models[-1]
+        single = {line.ratio.name: line for line in models[0].terms}
+        rows: list[tuple[str, ...]] = []
+        for line in last.terms:
+            name = f"{line.label}: {line.level}" if line.level is not None else line.label
+            alone = single.get(line.ratio.name)
+            cells = ("", "") if alone is None else _ratio(alone)
+            rows.append((name, *cells, *(_ratio(line) if last.is_adjusted else ())))
+        columns: tuple[str, ...] = ("", f"unadjusted ({self._interval})", "p")
+        columns += (f"adjusted ({self._interval})", "p adjusted") if last.is_adjusted else ()
+        said = [f"Fine and Gray; {last.n_events} events, {last.n_competing} competing ones."]
+        said += [f"{each.reason}." for each in models if each.reason]
+        label = next((line.label for line in last.terms if line.variable == last.name), last.name)
+        title = f"Subdistribution hazard ratios by {label}"
+        return self._table(f"subdistribution_{last.name}", title, columns, rows, " ".join(said))
 
     def _ratios(self, reading: CoxModel, adjusted: CoxModel | None, alone: dict[str, TermRatio]) -> TextTable:
         lines = adjusted.terms if adjusted is not None else reading.terms
