@@ -87,10 +87,10 @@ def test_an_install_without_the_page_says_what_to_install(
 
 
 def test_an_account_without_a_name_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
-    from calcmap.cli.review import LOCAL_ACCOUNT, _account
+    from calcmap.cli.console import LOCAL_ACCOUNT, os_account
 
     def fail() -> str:
         raise KeyError("no such user")
 
     monkeypatch.setattr("getpass.getuser", fail)
-    assert _account() == LOCAL_ACCOUNT
+    assert os_account() == LOCAL_ACCOUNT

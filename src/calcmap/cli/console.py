@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE, EXIT_REFUSED = 0, 1, 2, 3
 """Exit codes: all well; a defect of CalcMap; wrong usage or input; some study was refused."""
+
+LOCAL_ACCOUNT = "local"
+"""Who acts where the machine knows no name of its user."""
 
 
 def configure_logging(*, is_verbose: bool) -> None:
@@ -52,6 +57,25 @@ def check_packages(names: Sequence[str], *, extra: str, wanted_by: str) -> None:
         raise typer.BadParameter(
             f"{' and '.join(missing)} is not installed: pip install 'calcmap[{extra}]'", param_hint=wanted_by
         )
+
+
+def os_account() -> str:
+    """Return the name of the account of this machine, for the audit trail."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return LOCAL_ACCOUNT
+
+
+def run_until_told(serve: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or the system's request to end, both of which are no errors."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        serve()
+    except KeyboardInterrupt:
+        open_console().print("The review page is closed.")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def open_console() -> Console:

@@ -19,13 +19,16 @@ from calcmap.cli import (
     cases,
     conformance,
     evaluate,
+    importing,
     prognosis,
     reproduce,
     review,
     score,
     series,
+    serve,
     simulate,
     train,
+    users,
 )
 from calcmap.cli.console import EXIT_INTERNAL, EXIT_USAGE, configure_logging, print_error
 
@@ -56,6 +59,9 @@ for module in (
     prognosis,
     reproduce,
     review,
+    serve,
+    users,
+    importing,
     bench,
 ):
     module.register(app)

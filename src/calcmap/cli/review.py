@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import signal
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calcmap.cli.console import EXIT_OK, check_packages, open_console, print_error
+from calcmap.cli.console import EXIT_OK, check_packages, open_console, os_account, run_until_told
+from calcmap.cli.importing import import_folder
 
 if TYPE_CHECKING:
     from calcmap.service.destinations import Destination
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 SERVICE_PACKAGES = ("fastapi", "sqlalchemy", "uvicorn")
 """What the page needs besides the base install: the ``service`` extra."""
-LOCAL_ACCOUNT = "local"
 
 
 def register(app: typer.Typer) -> None:
@@ -73,10 +70,10 @@ def review(
     folder = out.absolute()
     opened = open_store(store or folder.with_name(f"{folder.name}-review"))
     try:
-        outbox = _open_outbox(opened, _import(opened, folder, images or []), nodes, organization=organization)
-        server = LocalServer(opened, account=_account(), port=port, outbox=outbox)
+        outbox = _open_outbox(opened, import_folder(opened, folder, images or []), nodes, organization=organization)
+        server = LocalServer(opened, account=os_account(), port=port, outbox=outbox)
         with Courier(outbox):
-            _run_until_told(lambda: server.run(when_up=lambda: _announce(server.address, is_opened=not no_browser)))
+            run_until_told(lambda: server.run(when_up=lambda: _announce(server.address, is_opened=not no_browser)))
     finally:
         opened.close()
     raise typer.Exit(EXIT_OK)
@@ -103,18 +100,6 @@ def _open_outbox(
     return Outbox(store, [FolderDestination(folders), *nodes], organization=organization or NOT_STATED)
 
 
-def _import(store: Store, out: Path, images: list[Path]) -> dict[int, Path]:
-    """Take the results into the store, tell what they lack, and return the folder of each."""
-    from calcmap.service.importing import import_results, recorded_sources
-
-    done = import_results(store, out, sources=[*recorded_sources(out), *images], actor=_account())
-    for each in done:
-        if each.problem:
-            print_error(f"{each.name}: {each.problem}")
-    open_console().print(f"{len(done)} studies, {sum(each.is_new for each in done)} of them new to the store.")
-    return {each.result_id: each.folder for each in done if each.result_id is not None}
-
-
 def _announce(address: str, *, is_opened: bool) -> None:
     from calcmap.core.result import DISCLAIMER
 
@@ -123,22 +108,3 @@ def _announce(address: str, *, is_opened: bool) -> None:
     console.print(f"Ctrl-C ends it; what was saved is kept. {DISCLAIMER}")
     if is_opened:
         webbrowser.open(address)
-
-
-def _run_until_told(serve: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or the system's request to end, both of which are no errors."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        serve()
-    except KeyboardInterrupt:
-        open_console().print("The review page is closed.")
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _account() -> str:
-    """Return the name of the account of this machine, for the audit trail."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return LOCAL_ACCOUNT

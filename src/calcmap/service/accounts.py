@@ -22,8 +22,6 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 """Names of accounts: what people can type at any keyboard, and no two that look alike (our choice)."""
 MAX_DISPLAY_CHARACTERS = 64
 """As long as a name may be in DICOM, where it will stand (PS3.5, table 6.2-1)."""
-COMMAND_LINE = "command line"
-"""Who acted, where an account was changed on the server itself. No account can have this name."""
 
 
 @dataclass(frozen=True)

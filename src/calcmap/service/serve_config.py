@@ -21,6 +21,7 @@ from calcmap.service.accounts_roles import Role
 from calcmap.service.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS
 from calcmap.service.request_limits import RequestLimits
 from calcmap.service.sessions import SessionLimits
+from calcmap.service.store import Store, open_store
 
 CLIENT_SECRET_VARIABLE = "CALCMAP_OIDC_CLIENT_SECRET"
 KEY_PASSWORD_VARIABLE = "CALCMAP_TLS_KEY_PASSWORD"
@@ -301,6 +302,11 @@ class ServeSettings:
 def load_serve_settings(path: Path) -> ServeSettings:
     """Return the settings of a TOML file; `ConfigError` lists every complaint about it at once."""
     return load_config(path, ServeSettings)
+
+
+def open_settings_store(settings: ServeSettings) -> Store:
+    """Return the store that the settings name, open."""
+    return open_store(settings.store.folder, url=settings.store.database_url())
 
 
 def read_secret(path: Path) -> str:
