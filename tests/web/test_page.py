@@ -112,7 +112,7 @@ def test_a_study_is_verified_from_the_worklist_to_the_signature(enter: Callable[
     reader.press("m")  # it lies in the left main
     saved(1)
     reader.lesion("RCA").click()
-    page.get_by_role("button", name="Reject").click()
+    page.get_by_role("button", name="Reject", exact=True).click()
     saved(2)
     assert reader.lesion("RCA", mark="rejected").count() == 1
     reader.press("f", "Home", "ArrowUp", "d")  # the whole field, the slice of the missed lesion, add
@@ -151,7 +151,7 @@ def test_a_study_is_verified_from_the_worklist_to_the_signature(enter: Callable[
     reader.press("Enter")
     page.wait_for_selector(".signed")
     assert "Dr. 山田 <i>Tarou</i>" in page.locator(".signed").inner_text()
-    assert page.get_by_role("button", name="Accept").is_disabled()
+    assert page.get_by_role("button", name="Accept", exact=True).is_disabled()
     reader.worklist()
     row = page.locator("tr.signed")
     assert "signed by Dr. 山田 <i>Tarou</i>" in row.inner_text()
@@ -222,11 +222,11 @@ def test_the_keyboard_alone_is_enough(enter: Callable[[], Reader], store: Store)
     assert page_score(reader) == python_score(store, "keys")
     for key in ("1", "5", " ", "p", "h", "i", "b", "b", "+", "-", "Shift+ArrowLeft", "[", "}", "PageUp", "End", "f"):
         reader.press(key)
-    page.get_by_role("button", name="Overlay").focus()
+    page.get_by_role("button", name="Overlay", exact=True).focus()
     reader.press("Enter")
     assert page.evaluate("document.activeElement.textContent") == "OverlaySpace"
-    assert page.get_by_role("button", name="Overlay").get_attribute("aria-pressed") == "true"  # Space had hidden it
-    page.get_by_role("button", name="Overlay").evaluate("button => button.blur()")
+    assert page.get_by_role("button", name="Overlay", exact=True).get_attribute("aria-pressed") == "true"  # Space had hidden it
+    page.get_by_role("button", name="Overlay", exact=True).evaluate("button => button.blur()")
     reader.press("g")
     page.keyboard.type("Dr. Keys")
     reader.press("Enter")

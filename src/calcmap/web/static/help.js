@@ -11,7 +11,7 @@ const KEYS = [
     ["+ −, Ctrl+wheel", "zoom"], ["Shift+arrows, Shift+drag", "pan"], ["F", "heart or whole field"],
   ]],
   ["Seeing", [
-    ["Space", "overlay on, off"], ["1 to 5", "window presets"], ["[ ]  { }, right drag", "level, width"], ["P", "colours: class or vessel"],
+    ["Space", "overlay on, off"], ["1 to 5", "window presets"], ["[ ]  { }, right drag", "level, width"], ["bar at the right", "slices; colours where calcium is"], ["P", "colours: class or vessel"],
     ["H", "heart outline"], ["B", "machine and reader side by side"], ["I", "smooth or exact pixels"],
   ]],
   ["Verifying", [
@@ -23,7 +23,12 @@ const KEYS = [
     ["D", "add a missed lesion: point at it"], ["S", "split: brush a part, name its site"], ["E", "erase with the brush"],
     ["arrows, then Enter", "the same without a mouse; Shift for 5 pixels"], ["Shift+Enter", "brush on before Enter"], [", .", "smaller, larger brush"], ["Esc", "stop drawing"],
   ]],
-  ["Closing", [["K", "comment"], ["G", "sign"], ["W", "worklist"], ["?", "this help"]]],
+  ["Closing", [["K", "comment"], ["G", "sign"], ["J", "next study to verify"], ["W", "worklist"], ["?", "this help"]]],
+  ["Worklist", [["↑ ↓, Enter", "choose, open"], ["/, Esc", "search, search no more"], ["Page ↑ ↓", "page before, next page"]]],
+  ["Fingers", [
+    ["one", "slices; on the bar at the right: any slice"], ["two", "zoom and pan"], ["tap", "choose a lesion"], ["tap twice", "heart or whole field"],
+    ["rest, then drag", "window"], ["one, while drawing", "brush; a tap adds"],
+  ]],
 ];
 
 export function showHelp() {

@@ -1,13 +1,13 @@
 // One canvas: a plane of the CT with what lies over it, and the pointer on it.
 
 import { PLANES, fillPlane } from "./volume.js";
-import { colourOf, css, edges } from "./overlay.js";
+import { colourOf, edges } from "./overlay.js";
+import { Gestures } from "./gestures.js";
+import { BAR_PIXELS, SliceBar } from "./slicebar.js";
 
-const FILL_ALPHA = 150; // of 255
+const FILL_ALPHA = 185; // of 255
 const MIN_ZOOM = 0.5;
 const MAX_ZOOM = 40;
-const HU_PER_PIXEL = 2; // of a window drag
-const TOUCH_PIXELS_PER_SLICE = 8;
 
 export class Pane {
   /** `view` holds what all panes share; `calciumOf` tells whose calcium this one shows. */
@@ -26,8 +26,9 @@ export class Pane {
     [this.mmU, this.mmW] = this.plane.mm(view.volume);
     this.ct = buffer(this.nu, this.nw);
     this.over = buffer(this.nu, this.nw);
-    this.pointers = new Map();
-    this.listen();
+    this.bar = name === "axial" ? new SliceBar(this) : null;
+    this.drawn = { ct: "", over: "", table: null, calcium: null, own: null };
+    this.gestures = new Gestures(this);
   }
 
   /** Return CSS pixels a millimetre. */
@@ -66,15 +67,35 @@ export class Pane {
     context.fillStyle = "#000";
     context.fillRect(0, 0, pxWide, pxHigh);
     context.imageSmoothingEnabled = view.isSmooth;
-    fillPlane(this.ct.pixels, view.volume, this.plane, view.at, view.table);
-    this.ct.context.putImageData(this.ct.image, 0, 0);
+    this.fillCt();
     context.setTransform(matrix);
     context.drawImage(this.ct.canvas, 0, 0);
     if (view.isOverlayOn) this.drawOverlay(matrix, ratio);
     context.resetTransform();
     this.drawCross(matrix, ratio);
     this.drawBrush(matrix, ratio);
+    this.bar?.draw(context, ratio, pxWide, pxHigh);
     this.drawWords(ratio, pxWide, pxHigh);
+    this.describe();
+  }
+
+  /** Say in words what the pane shows. */
+  describe() {
+    const { view } = this;
+    const { width, level } = view.window;
+    const last = { z: view.volume.nz, y: view.volume.ny, x: view.volume.nx }[this.plane.across] - 1;
+    const zoom = view.cameras[this.name].zoom.toFixed(2);
+    this.canvas.setAttribute("aria-label", `${this.title}, ${this.bar ? "slice" : "plane"} ${view.at[this.plane.across]} of 0 to ${last}, window ${Math.round(width)}, level ${Math.round(level)}, zoom ${zoom}`);
+  }
+
+  /** Paint the plane's pixels, unless they are those of the last time. */
+  fillCt() {
+    const { view, drawn } = this;
+    const key = `${view.at[this.plane.across]} ${view.volume.nHere}`;
+    if (drawn.ct === key && drawn.table === view.table) return;
+    Object.assign(drawn, { ct: key, table: view.table });
+    fillPlane(this.ct.pixels, view.volume, this.plane, view.at, view.table);
+    this.ct.context.putImageData(this.ct.image, 0, 0);
   }
 
   drawOverlay(matrix, ratio) {
@@ -91,9 +112,11 @@ export class Pane {
     }
   }
 
-  /** Paint the calcium of this plane; return the pixels of the selected lesion. */
+  /** Paint the calcium of this plane, unless it is that of the last time; return the pixels of the selected lesion. */
   fillCalcium(calcium) {
-    const { view, over } = this;
+    const { view, over, drawn } = this;
+    const key = `${view.at[this.plane.across]} ${view.palette} ${view.selectedNumber(calcium)}`;
+    if (drawn.over === key && drawn.calcium === calcium) return drawn.own;
     over.pixels.fill(0);
     const own = new Set();
     calcium.inPlane(view.volume, this.name, view.at, (i, u, w) => {
@@ -104,6 +127,7 @@ export class Pane {
       if (calcium.lesion[i] && calcium.lesion[i] === this.view.selectedNumber(calcium)) own.add(w * this.nu + u);
     });
     over.context.putImageData(over.image, 0, 0);
+    Object.assign(drawn, { over: key, calcium, own });
     return own;
   }
 
@@ -155,34 +179,20 @@ export class Pane {
       context.fillText(text, x, y);
     };
     const pad = 6 * ratio;
+    const edge = pxWide - pad - (this.bar ? BAR_PIXELS * ratio : 0);
     write(left, pad, pxHigh / 2, "left", "middle");
-    write(right, pxWide - pad, pxHigh / 2, "right", "middle");
+    write(right, edge, pxHigh / 2, "right", "middle");
     write(top, pxWide / 2, pad, "center", "top");
     write(bottom, pxWide / 2, pxHigh - pad, "center", "bottom");
     context.fillStyle = "#d5dde6";
     view.captions(this).forEach((line, n) => write(line, pad, pad + n * 16 * ratio, "left", "top"));
-    if (this.name === "axial") write(`W ${Math.round(view.window.width)}  L ${Math.round(view.window.level)}`, pxWide - pad, pad, "right", "top");
+    if (view.isWindowing) context.fillStyle = "#6fb1ef";
+    if (this.bar) write(`W ${Math.round(view.window.width)}  L ${Math.round(view.window.level)}`, edge, pad, "right", "top");
     context.shadowBlur = 0;
   }
 
-  listen() {
-    const { canvas } = this;
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    canvas.addEventListener("pointerdown", (event) => this.down(event));
-    canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.up(event));
-    canvas.addEventListener("pointerleave", () => this.view.hoverOver(null));
-  }
-
-  wheel(event) {
-    event.preventDefault();
-    if (event.ctrlKey) this.zoomBy(event.deltaY < 0 ? 1.15 : 1 / 1.15, event);
-    else if (event.deltaY) this.view.step(this.plane.across, this.upwards(-Math.sign(event.deltaY)));
-  }
-
   /** Rolling up goes towards the head, the front and the right. */
-  upwards(sign) { return this.name === "axial" ? sign : -sign; }
+  stepAcross(sign) { this.view.step(this.plane.across, this.name === "axial" ? sign : -sign); }
 
   zoomBy(factor, event = null) {
     const camera = this.view.cameras[this.name];
@@ -203,68 +213,29 @@ export class Pane {
     this.view.redraw();
   }
 
-  down(event) {
-    event.preventDefault();
-    document.activeElement?.blur();
-    this.canvas.setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY, moved: 0 });
-    this.view.focusPane(this);
-    const voxel = this.voxelAt(event);
-    this.job = this.jobOf(event);
-    if (this.job === "pinch") this.view.dropStroke();
-    else if (this.job === "brush" && voxel) this.view.paint(voxel, true);
-    else if (this.job === "point" && voxel) this.view.pointAt(voxel, this);
-  }
-
-  jobOf(event) {
-    if (this.pointers.size > 1) return "pinch";
-    if (event.button === 2) return "window";
-    if (event.button === 1 || event.shiftKey) return "pan";
-    if (this.view.isBrushing && this.name === "axial") return "brush";
-    return event.pointerType === "touch" && this.view.mode === "look" ? "swipe" : "point";
-  }
-
-  move(event) {
-    const known = this.pointers.get(event.pointerId);
-    if (!known) { this.view.hoverOver(this.voxelAt(event), this); return; }
-    const [dx, dy] = [event.clientX - known.x, event.clientY - known.y];
-    if (this.job === "pinch") this.pinch(known, event);
-    else if (this.job === "window") this.view.windowBy(dx * HU_PER_PIXEL, dy * HU_PER_PIXEL);
-    else if (this.job === "pan") this.panBy(dx, dy);
-    else if (this.job === "swipe") { if (!this.swipe(known, dy)) { known.moved += Math.abs(dx); return; } }
-    else this.drag(event);
-    known.moved += Math.abs(dx) + Math.abs(dy);
-    Object.assign(known, { x: event.clientX, y: event.clientY });
-  }
-
-  drag(event) {
-    const voxel = this.voxelAt(event);
-    if (voxel && this.job === "brush") this.view.paint(voxel, false);
-    else if (voxel && this.job === "point" && this.view.mode === "look") this.view.moveTo(voxel);
-  }
-
-  swipe(known, dy) {
-    const n = Math.trunc(dy / TOUCH_PIXELS_PER_SLICE);
-    if (n) this.view.step(this.plane.across, this.upwards(-n));
-    return n !== 0;
-  }
-
-  pinch(known, event) {
-    const other = [...this.pointers.values()].find((pointer) => pointer !== known);
-    if (!other) return;
-    const before = Math.hypot(known.x - other.x, known.y - other.y);
-    const after = Math.hypot(event.clientX - other.x, event.clientY - other.y);
-    if (before > 0 && after > 0) this.zoomBy(after / before, { clientX: (event.clientX + other.x) / 2, clientY: (event.clientY + other.y) / 2 });
-    this.panBy((event.clientX - known.x) / 2, (event.clientY - known.y) / 2);
-  }
-
-  up(event) {
-    const known = this.pointers.get(event.pointerId);
-    this.pointers.delete(event.pointerId);
-    if (!known || event.type === "pointercancel") { this.view.dropStroke(); return; }
-    if (this.job === "brush") this.view.endStroke();
-    else if (this.job === "swipe" && known.moved < 4) { const voxel = this.voxelAt(event); if (voxel) this.view.pointAt(voxel, this); }
-    if (this.pointers.size === 0) this.job = null;
+  /** Return what a fingertip means: the nearest lesion, or where one is to be added the densest free voxel under it. */
+  meantAt(event, reach) {
+    const exact = this.voxelAt(event);
+    if (!exact) return null;
+    const { view } = this;
+    const { volume, at, reader } = view;
+    if (!reader || !volume.isHere[exact.z]) return exact;
+    const isAdding = view.mode === "add";
+    const number = ({ z, y, x }) => reader.lesionAt(volume.index(z, y, x));
+    if (!isAdding && number(exact)) return exact;
+    const [u0, w0] = this.plane.place(volume, exact);
+    const [nearU, nearW] = [this.mmU, this.mmW].map((mm) => Math.ceil(reach / (this.scale * mm)));
+    let best = { voxel: exact, worth: isAdding ? volume.hu[volume.index(exact.z, exact.y, exact.x)] : -Infinity };
+    for (let w = Math.max(0, w0 - nearW); w <= Math.min(this.nw - 1, w0 + nearW); w += 1) {
+      for (let u = Math.max(0, u0 - nearU); u <= Math.min(this.nu - 1, u0 + nearU); u += 1) {
+        const pixels = Math.hypot((u - u0) * this.mmU, (w - w0) * this.mmW) * this.scale;
+        const voxel = this.plane.voxel(volume, at, u, w);
+        if (pixels > reach || (number(voxel) !== 0) === isAdding) continue;
+        const worth = isAdding ? volume.hu[volume.index(voxel.z, voxel.y, voxel.x)] : -pixels;
+        if (worth > best.worth) best = { voxel, worth };
+      }
+    }
+    return best.voxel;
   }
 }
 

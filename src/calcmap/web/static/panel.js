@@ -40,7 +40,7 @@ export function numbered(side) {
 export function lesionList(state, { selectedNumber, palette, onPick }) {
   const lesions = numbered(state.reader);
   if (!lesions.length) return make("p", { className: "faint empty", textContent: "No calcium was found. D adds what was missed." });
-  return make("ul", { className: "lesions", attrs: { role: "listbox", "aria-label": "Lesions" } },
+  return make("ul", { className: "lesions", tabIndex: 0, attrs: { role: "listbox", "aria-label": "Lesions", ...(selectedNumber ? { "aria-activedescendant": `lesion-${selectedNumber}` } : {}) } },
     ...lesions.map((lesion) => lesionItem(lesion, { isSelected: lesion.number === selectedNumber, palette, onPick })));
 }
 
@@ -50,12 +50,15 @@ function lesionItem(lesion, { isSelected, palette, onPick }) {
   const swatch = make("span", { className: "swatch" });
   swatch.style.background = css(colour);
   const [first, last] = lesion.slices;
+  const site = lesion.site ?? (lesion.class === "coronary" ? "coronary" : "noncoronary");
+  const said = `${site}, ${first === last ? `slice ${first}` : `slices ${first} to ${last}`}, ${lesion.max_hu} HU, score ${score(lesion.agatston)}, ${lesion.mark}`;
   return make("li", {
+    id: `lesion-${lesion.number}`,
     className: `lesion ${lesion.mark}`, on: { click: () => onPick(lesion) },
     data: { voxel: lesion.voxel.join(","), mark: lesion.mark, site: lesion.site ?? "", agatston: lesion.agatston },
-    attrs: { role: "option", "aria-selected": String(isSelected) },
+    attrs: { role: "option", "aria-selected": String(isSelected), "aria-label": said },
   }, swatch,
-    make("span", { className: "site", textContent: lesion.site ?? (lesion.class === "coronary" ? "coronary" : "noncoronary") }),
+    make("span", { className: "site", textContent: site }),
     make("span", { className: "where", textContent: first === last ? `slice ${first}` : `slices ${first}–${last}` }),
     make("span", { className: "hu", textContent: `${lesion.max_hu} HU` }),
     make("span", { className: "agatston", textContent: score(lesion.agatston) }),

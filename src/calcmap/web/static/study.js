@@ -1,17 +1,21 @@
 // One study: images at once, the review as soon as the server has it, and every edit sent and shown as it answers.
 
-import { dialog, make, personName, refill, say, when, words } from "./dom.js";
+import { DeliveryNote } from "./delivery.js";
+import { date, dialog, make, personName, refill, say, when, words } from "./dom.js";
 import { SITE_KEYS } from "./help.js";
 import { Calcium, Heart } from "./overlay.js";
 import { editList, lesionList, numbered, scoreTable, signedNote } from "./panel.js";
 import { get, getBytes, post } from "./server.js";
 import { View, WINDOWS, voxelBox } from "./view.js";
 import { Volume } from "./volume.js";
+import { nextToVerify } from "./worklist.js";
 
 const PAGE_SLICES = 5;
 const FAST_PIXELS = 5;
 const PAN_PIXELS = 40;
 const HU_STEP = 20;
+
+let lastSigner = ""; // kept until the page is closed: whoever signs one study signs the next
 
 /** Show a study; resolves to what ends it. */
 export async function showStudy(main, resultId, session) {
@@ -28,7 +32,7 @@ function showSubject({ study, result }) {
   const { identity } = study;
   document.getElementById("subject").replaceChildren(
     words(personName(identity.patient_name), "patient"), words(identity.patient_id, "faint"), words(study.name),
-    words(identity.study_date, "faint"), make("span", { className: "faint", textContent: result.method ? `rule ${result.method.profile}` : "" }));
+    words(date(identity.study_date), "faint"), make("span", { className: "faint", textContent: result.method ? `rule ${result.method.profile}` : "" }));
 }
 
 function showUnreviewable(main, { study, result, has_overview: hasOverview }) {
@@ -56,7 +60,7 @@ class Study {
     this.view = new View(this.volume, {
       scan: page.scan, heartBox: voxelBox(page.scan, page.result.heart?.box_mm),
       told: {
-        add: (voxel) => this.askSite("Add: where does it lie?", (site) => this.edit({ kind: "add", voxel: triple(voxel), site })),
+        add: (voxel) => this.add(voxel),
         pick: (voxel) => this.pick(voxel),
         stroke: (mode, slice, pixels) => this.endStroke(mode, slice, pixels),
         toggled: () => this.showTools(), windowed: () => this.tools && this.showTools(), moved: () => {},
@@ -72,17 +76,23 @@ class Study {
   build(main) {
     const { panes } = this.view;
     this.views = make("div", { className: "views" }, panes.axial.canvas, panes.machine.canvas, panes.coronal.canvas, panes.sagittal.canvas);
-    this.tools = make("div", { id: "tools", attrs: { role: "toolbar" } });
+    this.drawing = make("div", { id: "drawing", hidden: true, attrs: { role: "group", "aria-label": "Drawing" } });
+    this.tools = make("div", { id: "tools", attrs: { role: "toolbar", "aria-label": "How the images look, and drawing" } });
     this.scores = make("div", { id: "scores" }, make("p", { className: "faint", textContent: "Opening the review …" }));
     this.lesions = make("div", { id: "lesions" });
-    this.actions = make("div", { id: "actions" });
+    this.actions = make("div", { id: "actions", attrs: { role: "group", "aria-label": "The chosen lesion" } });
     this.foot = make("div", { id: "foot" });
-    main.replaceChildren(make("div", { className: "study" }, this.tools, this.views, make("aside", { className: "panel" }, this.scores, this.lesions, this.actions, this.foot)));
+    this.delivery = new DeliveryNote();
+    this.told = make("p", { className: "unseen", attrs: { role: "status" } }); // what a screen reader hears of an edit
+    this.certainty = certainty(this.page.result);
+    main.replaceChildren(make("div", { className: "study" }, this.tools, this.views, this.drawing,
+      make("aside", { className: "panel", attrs: { "aria-label": "Scores and lesions" } }, this.scores, this.lesions, this.actions, this.foot), this.told));
     this.showTools();
   }
 
   close() {
     document.removeEventListener("keydown", this.listener);
+    this.delivery.stop();
     this.volume.stop();
     this.view.stop();
   }
@@ -94,14 +104,14 @@ class Study {
     const first = this.page.result.lesions[0];
     if (first) this.view.at.z = Math.round((first.slices[0] + first.slices[1]) / 2);
     else if (this.view.heartBox) this.view.at.z = Math.round((this.view.heartBox[0].z + this.view.heartBox[1].z) / 2);
-    const opened = post(`/api/results/${resultId}/review`);
+    const opened = (this.mayReview ? post : get)(`/api/results/${resultId}/review`);
     this.loading = this.volume.load(this.view.at.z, opened.catch(() => {}), (z) => this.arrived(z)).catch((error) => { if (error.name !== "AbortError") say(error.message, true); });
     const state = await opened;
     this.view.machine = new Calcium(state.machine_calcium, this.session.sites);
     this.show(state);
     const [best] = numbered(state.reader);
     if (best) this.choose(best);
-    this.view.heart = new Heart(await getBytes(`/api/reviews/${state.id}/heart`, this.volume.stopper.signal));
+    this.view.heart = new Heart(await getBytes(state.id ? `/api/reviews/${state.id}/heart` : `/api/results/${resultId}/heart`, this.volume.stopper.signal));
     this.view.redraw();
     performance.measure("study-open", { start: this.started, end: performance.now() });
     document.body.dataset.ready = "study";
@@ -123,13 +133,17 @@ class Study {
   // What is shown
 
   show(state) {
+    if (this.state) this.told.textContent = `Score ${state.reader.agatston.toFixed(1)}, category ${state.reader.category_name}`;
     this.state = state;
+    this.delivery.watch(state.signature && this.session.goes_out ? state.id : null);
     this.view.reader = new Calcium(state.calcium, this.session.sites);
     this.showPanel();
     this.view.redraw();
   }
 
-  get isOpen() { return this.state?.state === "open"; }
+  get mayReview() { return this.session.rights.includes("review"); }
+
+  get isOpen() { return this.mayReview && this.state?.state === "open"; }
 
   get lesion() {
     const number = this.state ? this.view.selectedNumber(this.view.reader) : 0;
@@ -138,30 +152,27 @@ class Study {
 
   showPanel() {
     const { state } = this;
-    this.scores.replaceChildren(scoreTable(state), this.certainty());
+    this.scores.replaceChildren(scoreTable(state), this.certainty);
     this.scores.dataset.revision = state.revision;
     const selectedNumber = this.view.selectedNumber(this.view.reader);
+    const wasFocused = this.lesions.contains(document.activeElement);
     this.lesions.replaceChildren(lesionList(state, { selectedNumber, palette: this.view.palette, onPick: (lesion) => this.choose(lesion) }));
+    if (wasFocused) this.lesions.querySelector(".lesions")?.focus();
     this.lesions.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
     refill(this.actions, ...this.actionButtons());
     refill(this.foot, ...this.footParts());
     this.showTools();
   }
 
-  certainty() {
-    const { result } = this.page;
-    const flags = result.quality.filter((flag) => flag.severity !== "info");
-    const said = result.confidence ? [`machine ${result.confidence.word}: ${percent(result.confidence.category_probability)} for its category`] : [];
-    const text = [...said, ...flags.map((flag) => flag.flag)].join("; ");
-    return make("p", { className: flags.length ? "certainty borderline" : "certainty faint", textContent: text, title: flags.map((flag) => flag.detail).join("\n") });
-  }
-
   actionButtons() {
-    const button = (label, key, run, data = {}) => make("button", { type: "button", disabled: !this.isOpen, title: key, data, on: { click: run } }, label, make("kbd", { textContent: key }));
-    const sites = Object.entries(SITE_KEYS).map(([key, site]) => button(site, key.toUpperCase(), () => this.relabel(site), { site }));
+    const { state } = this;
+    if (!this.mayReview) return [make("p", { className: "faint empty", textContent: `A ${this.session.role} looks on: readers verify and sign.` })];
+    const button = (label, key, run, { data = {}, isOff = false } = {}) => keyed(label, key, run, { disabled: !this.isOpen || isOff, data });
+    const sites = Object.entries(SITE_KEYS).map(([key, site]) => button(site, key.toUpperCase(), () => this.relabel(site), { data: { site } }));
     return [
       make("div", { className: "row" }, button("Accept", "A", () => this.mark("accept")), button("Reject", "X", () => this.mark("reject")),
-        button("Undo", "Z", () => this.edit({ kind: "undo" })), button("Redo", "Y", () => this.edit({ kind: "redo" }))),
+        button("Undo", "Z", () => this.edit({ kind: "undo" }), { isOff: !state.can_undo }), button("Redo", "Y", () => this.edit({ kind: "redo" }), { isOff: !state.can_redo }),
+        button("Accept all", "Shift+A", () => this.acceptAll(), { isOff: !state.reader.n_pending })),
       make("div", { className: "row sites" }, ...sites),
     ];
   }
@@ -172,36 +183,43 @@ class Study {
     const parts = [
       comments.length ? make("ul", { className: "comments" }, ...comments.map((entry) => make("li", {}, words(entry.edit.text), make("span", { className: "faint", textContent: `  ${entry.author}, ${when(entry.time)}` })))) : null,
       state.signature ? signedNote(state.signature) : null,
+      state.signature ? this.delivery.element : null,
       make("div", { className: "row" },
-        make("button", { type: "button", disabled: !this.isOpen, title: "K", on: { click: () => this.comment() } }, "Comment", make("kbd", { textContent: "K" })),
+        this.mayReview ? keyed("Comment", "K", () => this.comment(), { disabled: !this.isOpen }) : null,
         make("button", { type: "button", title: "History", on: { click: () => this.showLog() } }, `History (${state.revision})`),
         this.isOpen
-          ? make("button", { type: "button", id: "sign", className: "primary", title: "G", on: { click: () => this.sign() } }, "Sign", make("kbd", { textContent: "G" }))
-          : make("button", { type: "button", id: "amend", on: { click: () => this.amend() } }, "Amend")),
+          ? keyed("Sign", "G", () => this.sign(), { id: "sign", className: "primary" })
+          : !this.mayReview ? null : make("button", { type: "button", id: "amend", on: { click: () => this.amend() } }, "Amend"),
+        this.isOpen ? null : keyed("Next study", "J", () => this.next(), { id: "next", className: "primary" })),
     ];
     return parts.filter(Boolean);
   }
 
   showTools() {
     const { view } = this;
-    const toggle = (label, key, isOn, run) => make("button", { type: "button", title: key, attrs: { "aria-pressed": String(isOn) }, on: { click: run } }, label, make("kbd", { textContent: key }));
-    const mode = (label, key, name) => {
-      const button = toggle(label, key, view.mode === name, () => this.setMode(name));
-      button.disabled = !this.isOpen;
-      return button;
-    };
-    const hint = { look: "", add: "point at it", split: "brush a part", erase: "brush it away" }[view.mode];
+    const toggle = (label, key, isOn, run, more = {}) => keyed(label, key, run, { ...more, attrs: { "aria-pressed": String(isOn) } });
+    const mode = (label, key, name) => toggle(label, key, view.mode === name, () => this.setMode(name), { disabled: !this.isOpen });
     refill(this.tools,
       ...WINDOWS.map((each) => toggle(each.name, each.key, view.window.width === each.width && view.window.level === each.level, () => view.setWindow(each))),
       make("span", { className: "gap" }),
       toggle("Overlay", "Space", view.isOverlayOn, () => view.toggle("isOverlayOn")),
+      toggle("Heart", "H", view.isHeartOn, () => view.toggle("isHeartOn")),
       toggle("Vessel colours", "P", view.palette === "vessel", () => this.cyclePalette()),
       toggle("Compare", "B", view.isCompared, () => this.compare()),
+      toggle("Fit heart", "F", view.isHeartFitted === true, () => view.fit(!view.isHeartFitted)),
       make("span", { className: "gap" }),
-      mode("Add", "D", "add"), mode("Split", "S", "split"), mode("Erase", "E", "erase"),
-      view.isBrushing ? make("span", { className: "brush" }, brushButton("−", () => view.setRadius(view.radius - 1)), `brush ${2 * view.radius + 1}`, brushButton("+", () => view.setRadius(view.radius + 1))) : "",
-      make("span", { className: "hint", textContent: hint }));
-    this.views.classList.toggle("drawing", view.mode !== "look");
+      ...(this.mayReview ? [mode("Add", "D", "add"), mode("Split", "S", "split"), mode("Erase", "E", "erase")] : []));
+    this.showDrawing();
+  }
+
+  /** Show over the images what a click does now, the size of the brush, and the way out. */
+  showDrawing() {
+    const { view } = this;
+    const hint = { add: "Point at what was missed.", split: "Brush a part, then name its site.", erase: "Brush away what is no calcium." }[view.mode];
+    const brush = [brushButton("−", "Smaller brush", () => view.setRadius(view.radius - 1)), make("span", { textContent: `brush ${2 * view.radius + 1}` }), brushButton("+", "Larger brush", () => view.setRadius(view.radius + 1))];
+    const parts = hint ? [make("span", { textContent: hint }), ...(view.isBrushing ? brush : []), keyed("Done", "Esc", () => view.setMode(view.mode), { className: "primary" })] : [];
+    refill(this.drawing, ...parts);
+    this.drawing.hidden = !hint;
   }
 
   cyclePalette() { this.view.palette = this.view.palette === "class" ? "vessel" : "class"; this.view.redraw(); if (this.state) this.showPanel(); }
@@ -209,6 +227,22 @@ class Study {
   compare() { this.views.classList.toggle("compared"); this.view.toggle("isCompared"); }
 
   setMode(name) { if (this.isOpen) this.view.setMode(name); }
+
+  /** Ask for the site of what was pointed at, unless it is no calcium at all. */
+  add(voxel) {
+    const limit = this.page.result.method.threshold_hu;
+    const hu = this.volume.hu[this.volume.index(voxel.z, voxel.y, voxel.x)];
+    if (this.volume.isHere[voxel.z] && hu < limit) say(`${hu} HU there: calcium begins at ${limit} HU.`, true);
+    else this.askSite("Add: where does it lie?", (site) => this.edit({ kind: "add", voxel: triple(voxel), site }));
+  }
+
+  /** Open the most urgent study that is left. */
+  async next() {
+    try {
+      const row = await nextToVerify(this.page.study.result_id);
+      if (row) location.hash = `#/result/${row.result_id}`; else say("No study is left to verify.");
+    } catch (error) { say(error.message, true); }
+  }
 
   // Lesions
 
@@ -240,6 +274,7 @@ class Study {
   relabel(site) { this.onLesion((lesion) => this.edit({ kind: "relabel", voxel: lesion.voxel, site }, { isAdvancing: true })); }
 
   onLesion(act) {
+    if (!this.mayReview) return;
     if (!this.isOpen) { say(this.state ? "The review is signed; Amend begins a new one." : "The review is not open yet.", true); return; }
     if (!this.lesion) say("Choose a lesion first: ← → or click it.", true);
     else act(this.lesion);
@@ -270,6 +305,7 @@ class Study {
         else if (isAdvancing) this.advance();
       } catch (error) { this.refused(error); } finally { this.view.dropStroke(); }
     });
+    this.volume.holdUntil(this.saving);
     return this.saving;
   }
 
@@ -320,14 +356,15 @@ class Study {
     box.onclose = () => this.view.dropStroke();
   }
 
-  askText(heading, { label, isLong, done, onText }) {
-    const input = make(isLong ? "textarea" : "input", { id: "asked-text", required: true, maxLength: isLong ? 4000 : 200, autofocus: true, autocomplete: "off", dir: "auto" });
+  askText(heading, { label, isLong, done, onText, value = "", isFixed = false }) {
+    const input = make(isLong ? "textarea" : "input", { id: "asked-text", value, readOnly: isFixed, required: true, maxLength: isLong ? 4000 : 200, autofocus: true, autocomplete: "off", dir: "auto" });
     const send = () => { if (input.value.trim()) { box.close(); onText(input.value.trim()); } };
     const box = dialog(heading, make("label", { htmlFor: "asked-text", textContent: label }), input,
       make("div", { className: "row" }, make("button", { type: "button", className: "primary", textContent: done, on: { click: send } }), make("button", { type: "button", textContent: "Cancel", on: { click: () => box.close() } })));
     input.addEventListener("keydown", (event) => { if (event.key === "Enter" && (!isLong || event.ctrlKey)) { event.preventDefault(); send(); } });
     box.id = "asked";
     input.focus();
+    input.select();
   }
 
   comment() {
@@ -339,8 +376,8 @@ class Study {
     const { reader } = this.state;
     const left = reader.n_pending ? ` ${reader.n_pending} lesion${reader.n_pending > 1 ? "s were" : " was"} neither accepted nor rejected.` : "";
     this.askText(`Sign: score ${reader.agatston.toFixed(1)}, category ${reader.category_name}`, {
-      label: `Your name, as it will stand under the result.${left}`, done: "Sign",
-      onText: (name) => { this.saving = this.saving.then(() => this.act("sign", { revision: this.state.revision, name }, "Signed.")); },
+      label: `Your name, as it will stand under the result.${left}`, done: "Sign", value: this.session.name ?? lastSigner, isFixed: Boolean(this.session.name),
+      onText: (name) => { lastSigner = name; say("Signing …"); this.saving = this.saving.then(() => this.act("sign", { revision: this.state.revision, name }, "Signed.")); },
     });
   }
 
@@ -358,8 +395,13 @@ class Study {
 
   key(event) {
     if (document.querySelector("dialog[open]") || event.target.matches("input, textarea") || event.altKey) return;
-    const isButton = event.target.matches("button, a") && (event.key === " " || event.key === "Enter");
+    const isButton = event.target.matches("button, a, summary") && (event.key === " " || event.key === "Enter");
     if (isButton) return;
+    if (event.target.matches(".lesions") && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+      event.preventDefault();
+      this.stepLesion(event.key === "ArrowDown" ? 1 : -1);
+      return;
+    }
     const run = event.ctrlKey || event.metaKey ? this.controlKey(event) : this.plainKey(event);
     if (run) { event.preventDefault(); run(); }
   }
@@ -397,7 +439,7 @@ class Study {
       d: () => this.setMode("add"), s: () => this.setMode("split"), e: () => this.setMode("erase"),
       ",": () => view.setRadius(view.radius - 1), ".": () => view.setRadius(view.radius + 1),
       Escape: () => { if (view.mode !== "look") view.setMode(view.mode); }, Enter: () => this.enter(event.shiftKey),
-      k: () => this.comment(), g: () => this.sign(), w: () => { location.hash = "#/"; },
+      k: () => this.comment(), g: () => this.sign(), j: () => this.next(), w: () => { location.hash = "#/"; },
     };
     return actions[event.key.length === 1 ? event.key.toLowerCase() : event.key] ?? null;
   }
@@ -425,7 +467,23 @@ class Study {
   }
 }
 
-function brushButton(text, run) { return make("button", { type: "button", textContent: text, on: { click: run } }); }
+function brushButton(text, title, run) { return make("button", { type: "button", textContent: text, title, attrs: { "aria-label": title }, on: { click: run } }); }
+
+/** Return a button that shows its key; a screen reader hears label and key apart. */
+function keyed(label, key, run, { attrs = {}, ...props } = {}) {
+  return make("button", { type: "button", title: key, ...props, attrs: { "aria-label": label.trim(), "aria-keyshortcuts": key, ...attrs }, on: { click: run } },
+    label, make("kbd", { textContent: key, attrs: { "aria-hidden": "true" } }));
+}
+
+/** Return how sure the machine is and what it flags; what a flag means opens below it. */
+function certainty(result) {
+  const flags = result.quality.filter((flag) => flag.severity !== "info");
+  const said = result.confidence ? [`machine ${result.confidence.word}: ${percent(result.confidence.category_probability)} for its category`] : [];
+  const text = [...said, ...flags.map((flag) => flag.flag.replaceAll("_", " "))].join("; ");
+  if (!flags.length) return make("p", { className: "certainty faint", textContent: text });
+  return make("details", { className: "certainty" }, make("summary", { className: "borderline", textContent: text }),
+    make("ul", { className: "flags" }, ...flags.map((flag) => make("li", {}, words(flag.detail)))));
+}
 
 /** Certainty is never rounded up to all. */
 const percent = (probability) => (probability > 0.99 ? "> 99 %" : `${Math.round(100 * probability)} %`);

@@ -128,6 +128,9 @@ export class View {
     this.redraw();
   }
 
+  /** Tell the panes that a finger is changing the window. */
+  showWindowing(isWindowing) { this.isWindowing = isWindowing; this.redraw(); }
+
   windowBy(width, level) { this.setWindow({ width: this.window.width + width, level: this.window.level + level }); }
 
   toggle(name) { this[name] = !this[name]; this.told.toggled?.(); this.redraw(); }

@@ -3,18 +3,19 @@
 import { getBytes } from "./server.js";
 
 const AT_ONCE = 5; // requests under way: browsers allow six to one host, and edits need one
-const AIR_HU = -1024;
+const BLACK = 0xff000000;
 
 export class Volume {
   constructor(studyId, scan) {
     this.studyId = studyId;
     [this.nz, this.ny, this.nx] = scan.shape;
     [this.dz, this.dy, this.dx] = scan.spacing_mm;
-    this.hu = new Int16Array(this.nz * this.ny * this.nx).fill(AIR_HU);
+    this.hu = new Int16Array(this.nz * this.ny * this.nx); // touched slice by slice: what has not arrived costs no memory
     this.isAsked = new Uint8Array(this.nz);
     this.isHere = new Uint8Array(this.nz);
     this.nHere = 0;
     this.wanted = 0;
+    this.held = null;
     this.stopper = new AbortController();
   }
 
@@ -26,17 +27,27 @@ export class Volume {
     await Promise.all([this.fetchRest(onSlice), more]);
   }
 
-  stop() { this.stopper.abort(); }
+  /** End every request and let go of the voxels: whoever opens one study after the other holds one. */
+  stop() {
+    this.stopper.abort();
+    this.hu = new Int16Array(0);
+    this.isHere.fill(0);
+  }
+
+  /** Ask for no further slice until a promise has ended: somebody waits for an answer. */
+  holdUntil(promise) { this.held = promise; }
 
   index(z, y, x) { return (z * this.ny + y) * this.nx + x; }
 
   async fetchRest(onSlice) { while (await this.fetchNext(onSlice)); }
 
   async fetchNext(onSlice) {
+    await this.held;
     const z = this.nearestUnasked();
     if (z < 0) return false;
     this.isAsked[z] = 1;
     const bytes = await getBytes(`/api/studies/${this.studyId}/ct/${z}`, this.stopper.signal);
+    if (this.stopper.signal.aborted) return false;
     this.hu.set(new Int16Array(bytes), this.index(z, 0, 0));
     this.isHere[z] = 1;
     this.nHere += 1;
@@ -87,13 +98,18 @@ export function greys(width, level) {
   return table;
 }
 
-/** Fill 32-bit pixels with a plane through `at`: exactly one pixel a voxel. */
+/** Fill 32-bit pixels with a plane through `at`: exactly one pixel a voxel, black where no slice is yet. */
 export function fillPlane(pixels, volume, plane, at, table) {
   const [nu, nw] = plane.size(volume);
   const [start, stepU, stepW] = plane.start(volume, at);
   const { hu } = volume;
   let pixel = 0;
   for (let w = 0; w < nw; w += 1) {
+    if (!volume.isHere[plane.across === "z" ? at.z : volume.nz - 1 - w]) {
+      pixels.fill(BLACK, pixel, pixel + nu);
+      pixel += nu;
+      continue;
+    }
     let voxel = start + w * stepW;
     for (let u = 0; u < nu; u += 1) {
       pixels[pixel] = table[hu[voxel] & 0xffff];
