@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, update
 
-from calcmap.core.errors import NotAllowedError, NotSignedInError
+from calcmap.core.errors import AccountError, NotAllowedError, NotSignedInError
 from calcmap.core.result import JsonValue
 from calcmap.service.accounts import (
     Account,
@@ -167,10 +167,8 @@ class Logins:
 
         Raises
         ------
-        NotSignedInError
-            The old password is wrong; it counts as a failure to come in.
         AccountError
-            The new one is not fit.
+            The old password is wrong, which counts as a failure to come in; or the new one is not fit.
         TooManyRequestsError
             There were too many failures.
         """
@@ -178,7 +176,7 @@ class Logins:
         _, counted = self._admit(attempt)
         if not self.accounts.passwords.is_right(old, account.password_hash):
             self._refuse(account, attempt)
-            raise NotSignedInError("the old password is not right")
+            raise AccountError("the old password is not right")
         with self.accounts.database.writing() as connection:
             settle_attempt(connection, attempt, counted, now_utc=self._now())
         self.accounts.set_password(account, new, actor=account.name)

@@ -30,6 +30,7 @@ from calcmap.service.store_worklist import WorklistPage, WorklistQuery, Worklist
 DATABASE_FILE = "calcmap.sqlite"
 CONTENTS_FOLDER = "contents"
 _OWNER_ONLY_FOLDER = 0o700
+_OWNER_ONLY_FILE = 0o600
 
 
 def utc_now() -> str:
@@ -247,6 +248,8 @@ def open_store(folder: Path, *, url: str | None = None, clock: Callable[[], str]
         folder.mkdir(mode=_OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the store's folder {folder}: {error.strerror}") from error
+    if url is None:
+        _keep_private(folder / DATABASE_FILE)
     database = Database(url or sqlite_url(folder / DATABASE_FILE))
     try:
         with database.writing() as connection:
@@ -255,6 +258,15 @@ def open_store(folder: Path, *, url: str | None = None, clock: Callable[[], str]
         database.close()
         raise
     return Store(database, ContentStore(folder / CONTENTS_FOLDER), clock=clock)
+
+
+def _keep_private(path: Path) -> None:
+    """Make a file, or find it, for its owner alone: SQLite lets others read it, and copies its mode."""
+    try:
+        path.touch(mode=_OWNER_ONLY_FILE)
+        path.chmod(_OWNER_ONLY_FILE)
+    except OSError as error:
+        raise StoreError(f"cannot use the store's database {path}: {error.strerror}") from error
 
 
 def scan_contents(scan: Scan) -> dict[tuple[str, str], bytes]:

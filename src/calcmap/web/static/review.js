@@ -2,6 +2,7 @@
 
 import { make, say } from "./dom.js";
 import { showHelp } from "./help.js";
+import { showAudit, showUser, showUsers } from "./people.js";
 import { openSession } from "./server.js";
 import { showStudy } from "./study.js";
 import { showWorklist } from "./worklist.js";
@@ -19,7 +20,7 @@ async function route(session) {
   document.getElementById("subject").replaceChildren();
   const asked = location.hash.match(/^#\/result\/(\d+)$/);
   try {
-    const left = asked ? await showStudy(main, Number(asked[1]), session) : await showWorklist(main);
+    const left = asked ? await showStudy(main, Number(asked[1]), session) : await showList(session);
     if (mine === turn) leave = left; else left();
   } catch (error) {
     if (mine !== turn) return;
@@ -28,8 +29,14 @@ async function route(session) {
   }
 }
 
+function showList(session) {
+  if (location.hash === "#/users") return showUsers(main, session);
+  return location.hash === "#/audit" ? showAudit(main) : showWorklist(main);
+}
+
 async function start() {
   const session = await openSession();
+  showUser(session);
   document.getElementById("research").textContent = session.disclaimer;
   document.getElementById("help-button").addEventListener("click", showHelp);
   document.addEventListener("keydown", (event) => {

@@ -23,13 +23,13 @@ export async function get(path) {
 }
 
 export async function post(path, body = {}) {
-  const headers = { "content-type": "application/json", "x-calcmap-csrf": csrf };
+  const headers = { "content-type": "application/json", "x-calcmap-csrf": csrf || "door" };
   return answerOf(await reach(path, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
 export async function getBytes(path, signal) {
   const response = await reach(path, { signal });
-  if (!response.ok) throw new Refusal(response.status, {});
+  if (!response.ok) await answerOf(response);
   return response.arrayBuffer();
 }
 
@@ -38,7 +38,7 @@ async function reach(path, options) {
     return await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(0, { error: "the server does not answer: was calcmap review ended?", code: "gone" });
+    throw new Refusal(0, { error: "the server does not answer: was it ended?", code: "gone" });
   }
 }
 
@@ -46,6 +46,8 @@ async function answerOf(response) {
   const text = await response.text();
   let body = {};
   try { body = JSON.parse(text); } catch { body = { error: text.trim() || `the server answered ${response.status}` }; }
-  if (!response.ok) throw new Refusal(response.status, body);
-  return body;
+  if (response.ok) return body;
+  if (response.headers.has("retry-after")) body.retryAfter = Number(response.headers.get("retry-after"));
+  if (body.code === "not_signed_in" && location.pathname !== "/login") location.replace(`/login${location.hash}`);
+  throw new Refusal(response.status, body);
 }

@@ -190,7 +190,7 @@ class Study {
         this.isOpen
           ? keyed("Sign", "G", () => this.sign(), { id: "sign", className: "primary" })
           : !this.mayReview ? null : make("button", { type: "button", id: "amend", on: { click: () => this.amend() } }, "Amend"),
-        this.isOpen ? null : keyed("Next study", "J", () => this.next(), { id: "next", className: "primary" })),
+        this.isOpen || !this.mayReview ? null : keyed("Next study", "J", () => this.next(), { id: "next", className: "primary" })),
     ];
     return parts.filter(Boolean);
   }
