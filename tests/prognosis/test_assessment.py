@@ -155,6 +155,16 @@ def test_a_sensitivity_analysis_that_cannot_be_made_says_why(made: PrognosisStud
     assert nobody.hazard_ratios is None
 
 
+def test_c_less_optimism_stands_beside_c(made: PrognosisStudy) -> None:
+    assert made.main.discrimination is not None
+    for model in made.main.discrimination.models:
+        if model.name.endswith("_alone"):
+            assert (model.optimism, model.harrell_corrected) == (None, None)
+        else:
+            assert model.optimism is not None
+            assert model.harrell_corrected == pytest.approx((model.harrell.estimate or 0.0) - model.optimism, abs=1e-12)
+
+
 def test_competing_events_give_incidence_and_a_warning(made: PrognosisStudy) -> None:
     death = made.sensitivities[0]
     assert death.curves is not None

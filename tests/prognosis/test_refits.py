@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,10 +10,11 @@ from hypothesis import strategies as st
 from calcmap.prognosis.added_value import DEFAULT_MEASURES, AddedValue, CategoryNri
 from calcmap.prognosis.bootstrap import BootstrapSettings, Resampling, Undefined
 from calcmap.prognosis.coding import code_table
+from calcmap.prognosis.cox import fit_cox, linear_predictor
 from calcmap.prognosis.design import select_patients
 from calcmap.prognosis.discrimination import harrell_c
 from calcmap.prognosis.followup import FollowUp
-from calcmap.prognosis.refits import Refits, bootstrap_refits, concordance_share
+from calcmap.prognosis.refits import OPTIMISM, Refits, bootstrap_refits, concordance_share
 from prognosis.made_outcome import made_cells, made_settings
 
 BASE = ("age", "sex", "grade: b", "grade: c")
@@ -52,6 +55,31 @@ def test_a_reading_that_cannot_be_fitted_leaves_the_other_its_numbers(table: Fol
     assert "'dl: >400' is 0 in all" in lost.reason
     assert isinstance(found["dl-eye.c"], Undefined)
     assert isinstance(found["eye.nri_km.nri"], float)
+
+
+def test_on_the_patients_themselves_there_is_no_optimism(refits: Refits) -> None:
+    found = refits(np.arange(240))
+    assert [found[f"{name}.{OPTIMISM}"] for name in ("base", "dl", "eye")] == [0.0, 0.0, 0.0]
+
+
+def test_optimism_is_what_a_refitted_model_loses_on_all_patients(table: FollowUp, refits: Refits) -> None:
+    rows = np.random.default_rng(2).integers(240, size=240)
+    fit = fit_cox(table.rows(rows), EXTENDED["dl"])
+    apart = [harrell_c(of, linear_predictor(fit, of)).estimate or 0.0 for of in (table.rows(rows), table)]
+    assert refits(rows)[f"dl.{OPTIMISM}"] == pytest.approx(apart[0] - apart[1], abs=1e-12)
+
+
+def test_a_draw_from_an_imputed_table_is_laid_against_that_table(table: FollowUp) -> None:
+    other = replace(table, covariates=table.covariates[::-1])
+    both = replace(
+        table,
+        time=np.tile(table.time, 2),
+        is_event=np.tile(table.is_event, 2),
+        covariates=np.concatenate([table.covariates, other.covariates]),
+    )
+    rows = np.random.default_rng(3).integers(240, size=240)
+    stacked = Refits(both, BASE, EXTENDED, 3.0, n_tables=2)
+    assert stacked(rows + 240)[f"eye.{OPTIMISM}"] == Refits(other, BASE, EXTENDED, 3.0)(rows)[f"eye.{OPTIMISM}"]
 
 
 def test_beyond_follow_up_there_is_ranking_but_no_risk(table: FollowUp) -> None:

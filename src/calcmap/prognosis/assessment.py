@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -44,7 +44,7 @@ from calcmap.prognosis.models import (
     mean_risk,
 )
 from calcmap.prognosis.reclassification import CensoringEstimator, reclassification_table
-from calcmap.prognosis.refits import NRI_PARTS, Refits, bootstrap_refits, contrasts_of
+from calcmap.prognosis.refits import NRI_PARTS, OPTIMISM, Refits, bootstrap_refits, contrasts_of
 from calcmap.prognosis.study import (
     BASE,
     AnalysisResult,
@@ -151,7 +151,14 @@ def _analysis(patients: AnalysisPatients, settings: PrognosisSettings, *, advanc
         },
         Analysis.ADDED_VALUE: lambda: {"added_value": added_terms(models, patients)},
         Analysis.DISCRIMINATION: lambda: {
-            "discrimination": discriminate(models, patients, settings=settings, intervals=intervals, compared=compared)
+            "discrimination": discriminate(
+                models,
+                patients,
+                settings=settings,
+                intervals=intervals,
+                optimism=refitted.optimism,
+                compared=compared,
+            )
         },
         Analysis.CALIBRATION: lambda: {"calibration": calibrate(models, patients, settings)},
         Analysis.RECLASSIFICATION: lambda: {"reclassification": _reclassify(patients, models, settings, refitted)},
@@ -169,6 +176,8 @@ class _Refitted:
     readings: tuple[ModelVariable, ...] = ()
     """Those that were refitted."""
     reason: str | None = None
+    optimism: Mapping[str, float] = field(default_factory=dict)
+    """Mean over the draws, by model."""
 
 
 def _refitted(
@@ -192,7 +201,13 @@ def _refitted(
     )
     terms = {model.name: model.terms for model in models.adjusted if model.reason is None}
     refits = Refits(
-        _stacked(patients.tables), models.base.terms, terms, settings.horizon, settings.risk_cut_offs, settings.ties
+        _stacked(patients.tables),
+        models.base.terms,
+        terms,
+        settings.horizon,
+        settings.risk_cut_offs,
+        settings.ties,
+        len(patients.tables),
     )
     result = bootstrap_refits(
         refits,
@@ -202,7 +217,12 @@ def _refitted(
         workers=by.workers,
         advance=advance,
     )
-    return _Refitted(result.intervals, readings)
+    optimism = {
+        name: float(np.mean(result.draws[f"{name}.{OPTIMISM}"]))
+        for name in (BASE, *terms)
+        if len(result.draws.get(f"{name}.{OPTIMISM}", ()))
+    }
+    return _Refitted(result.intervals, readings, optimism=optimism)
 
 
 def _described(patients: AnalysisPatients, settings: PrognosisSettings, refitted: _Refitted) -> AnalysisResult:

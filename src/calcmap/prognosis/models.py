@@ -215,6 +215,7 @@ def discriminate(
     *,
     settings: PrognosisSettings,
     intervals: Mapping[str, BootstrapInterval],
+    optimism: Mapping[str, float],
     compared: Sequence[tuple[str, str]],
 ) -> Discrimination:
     """Return how well each model ranks the patients.
@@ -229,6 +230,8 @@ def discriminate(
         Horizon and coverage.
     intervals : mapping of str to BootstrapInterval
         Of the refitted models, by the names of `calcmap.prognosis.refits.Refits`; may be empty.
+    optimism : mapping of str to float
+        By how much C flatters a model on its own patients, by the model's name; may be empty.
     compared : sequence of tuple of str
         Pairs of models whose gains are among the intervals.
 
@@ -242,6 +245,7 @@ def discriminate(
         _discrimination(each, patients.tables, settings=settings, interval=intervals.get(f"{each.name}.c"))
         for each in ranked
     )
+    found = tuple(_corrected(each, optimism.get(each.name)) for each in found)
     gains = tuple(
         Gain(first, second, intervals[f"{first}-{second}.c"], intervals[f"{first}-{second}.area"])
         for first, second in compared
@@ -413,6 +417,13 @@ def _discrimination(
     means = [each.mean for each in of_tables if each.mean is not None]
     mean = float(np.mean(means)) if len(means) == len(of_tables) else None
     return ModelDiscrimination(model.name, model.label, harrell, interval, uno, areas, mean)
+
+
+def _corrected(found: ModelDiscrimination, optimism: float | None) -> ModelDiscrimination:
+    """Return a model's discrimination with the optimism of its C taken off, where both are known."""
+    if optimism is None or found.harrell.estimate is None:
+        return found
+    return replace(found, optimism=optimism, harrell_corrected=found.harrell.estimate - optimism)
 
 
 def _pooled_share(found: Sequence[ShareT], confidence: float, make: Callable[..., ShareT]) -> ShareT:

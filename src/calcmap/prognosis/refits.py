@@ -39,6 +39,8 @@ from calcmap.prognosis.study import BASE
 NRI_PARTS = ("nri", "event", "nonevent", "up_event", "down_event", "down_nonevent", "up_nonevent")
 IDI_PARTS = ("idi", "event", "nonevent")
 RANKS = ("c", "area")
+OPTIMISM = "c_optimism"
+"""By how much Harrell's C of a refitted model is higher on the draw that it was fitted to than on all patients."""
 EVENTS_AT_ONCE = 256
 """Events laid against all patients in one piece: the piece stays near the processor (our choice)."""
 
@@ -68,6 +70,8 @@ class Refits:
         Of the risk, for the categorical net reclassification; none without them.
     ties : Ties
         How events at one time share their risk set.
+    n_tables : int
+        Imputed tables that stand one behind the other.
     """
 
     table: FollowUp
@@ -76,6 +80,7 @@ class Refits:
     horizon: float
     cut_offs: tuple[float, ...] = ()
     ties: Ties = Ties.EFRON
+    n_tables: int = 1
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -98,18 +103,18 @@ class Refits:
         NotEstimableError
             The base model cannot be fitted to these rows.
         """
-        table = self.table.rows(rows)
+        table, whole = self.table.rows(rows), self._whole_of(rows)
         base = fit_cox(table, self.base, ties=self.ties)
-        found = self._ranks(BASE, table, base)
+        found = self._ranks(BASE, table, base, whole=whole)
         base_risk = self._risk(base, table)
         for reading, names in self.extended.items():
             try:
                 fit = fit_cox(table, names, ties=self.ties)
             except NotEstimableError as error:
-                found |= self._undefined(reading, RANKS, str(error))
+                found |= self._undefined(reading, (*RANKS, OPTIMISM), str(error))
                 found |= self._undefined(reading, self._names_of_pairs(), str(error))
                 continue
-            found |= self._ranks(reading, table, fit)
+            found |= self._ranks(reading, table, fit, whole=whole)
             risk = self._risk(fit, table)
             if isinstance(base_risk, str) or isinstance(risk, str):
                 why = base_risk if isinstance(base_risk, str) else str(risk)
@@ -120,12 +125,20 @@ class Refits:
                 found |= {f"{reading}.{name}": value for name, value in measure(pair).items()}
         return found | self._differences(found)
 
-    def _ranks(self, model: str, table: FollowUp, fit: CoxFit) -> Values:
+    def _whole_of(self, rows: Rows) -> FollowUp:
+        """Return all patients, of that imputed table which the rows are from."""
+        n = len(self.table) // self.n_tables
+        first = int(rows[0]) // n * n
+        return self.table.rows(np.arange(first, first + n))
+
+    def _ranks(self, model: str, table: FollowUp, fit: CoxFit, *, whole: FollowUp) -> Values:
         risk = linear_predictor(fit, table)
-        share = concordance_share(table, risk)
+        share, elsewhere = concordance_share(table, risk), concordance_share(whole, linear_predictor(fit, whole))
         area = time_dependent_auc(table, risk, times=[self.horizon]).areas[0]
+        none = Undefined("no two patients can be compared")
         return {
-            f"{model}.c": Undefined("no two patients can be compared") if share is None else share,
+            f"{model}.c": none if share is None else share,
+            f"{model}.{OPTIMISM}": none if share is None or elsewhere is None else share - elsewhere,
             f"{model}.area": Undefined(area.reason or "not defined") if area.estimate is None else area.estimate,
         }
 

@@ -214,6 +214,11 @@ class ModelDiscrimination:
     """Cumulative/dynamic."""
     mean_area: float | None
     reason: str | None = None
+    optimism: float | None = None
+    """By how much Harrell's C is too high on the model's own patients: mean over the draws of what a refitted model
+    reaches on its draw less what it reaches on all patients; ``None`` without a bootstrap."""
+    harrell_corrected: float | None = None
+    """Harrell's C less the optimism (Harrell, Lee, Mark, Stat Med 1996;15:361-387)."""
 
 
 @dataclass(frozen=True)

@@ -229,6 +229,7 @@ class _Tables:
                 f"{each.label}, alone" if each.name.endswith(ALONE) else each.label,
                 between(each.harrell),
                 "-" if each.harrell_bootstrap is None else limits(each.harrell_bootstrap),
+                "-" if each.harrell_corrected is None else f"{each.harrell_corrected:.3f}",
                 between(each.uno),
                 *(between(at.area) for at in each.areas or ()),
                 *(("-",) * (len(times) - len(each.areas))),
@@ -236,8 +237,18 @@ class _Tables:
             for each in found.models
         ]
         areas = tuple(f"AUC at {at.time:g}" for at in times)
-        columns = ("model", f"Harrell's C ({self._interval})", "bootstrap interval", f"Uno's C to {self._time}", *areas)
-        note = "Of the patients that the models were fitted to, which flatters all of them. AUC: cumulative/dynamic."
+        columns = (
+            "model",
+            f"Harrell's C ({self._interval})",
+            "bootstrap interval",
+            "less optimism",
+            f"Uno's C to {self._time}",
+            *areas,
+        )
+        note = (
+            "Of the patients that the models were fitted to, which flatters all of them; less optimism: by the "
+            "bootstrap (Harrell 1996). AUC: cumulative/dynamic."
+        )
         return self._table("discrimination", "Discrimination", columns, rows, note)
 
     def _gains(self, found: Discrimination) -> TextTable:
