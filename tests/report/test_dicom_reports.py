@@ -19,6 +19,7 @@ from pydicom.sr.codedict import codes as standard
 from pydicom.valuerep import PersonName
 
 import orthanc_roundtrip
+import orthanc_server
 from calcmap.core.errors import OutputError, UnreadableFileError
 from calcmap.core.result import ClassScore, StudyResult
 from calcmap.core.volume import Label, Labels
@@ -645,14 +646,14 @@ def test_reports_of_the_real_pet_ct_hold_to_the_standard(shared_data: Path, tmp_
 
 
 def test_a_real_archive_gives_back_what_it_was_given(chest: ReportedChest, verified: Reports, tmp_path: Path) -> None:
-    reason = orthanc_roundtrip.why_absent()
+    reason = orthanc_server.why_absent()
     if reason is not None:
         pytest.skip(reason)
     given, fetched = tmp_path / "given", tmp_path / "fetched"
     fetched.mkdir()
     write_reports(chest.reports, given)
     write_reports(verified, given)
-    run = orthanc_roundtrip.in_own_network(given, fetched)
+    run = orthanc_server.in_own_network(Path(orthanc_roundtrip.__file__), given, fetched)
     assert run.returncode == 0, run.stdout + run.stderr
     before = {one.SOPInstanceUID: one for one in map(dcmread, given.glob("*.dcm"))}
     after = {one.SOPInstanceUID: one for one in map(dcmread, fetched.glob("*.dcm"))}

@@ -51,6 +51,12 @@ def store(store_at: Callable[[], Store]) -> Store:
     return store_at()
 
 
+@pytest.fixture
+def postgres_database(postgres_url: str) -> str:
+    """Return the URL of an empty PostgreSQL database."""
+    return empty_postgres(postgres_url)
+
+
 def empty_postgres(url: str) -> str:
     """Return a URL that sees a new, empty schema of the server."""
     schema = f"test_{next(_SCHEMAS)}"

@@ -22,7 +22,6 @@ from calcmap.service.review_edits import Reject
 from calcmap.service.reviewing import Reviewing
 from calcmap.service.store import Store
 from calcmap.service.store_outbox import Outcome, Receipt, ReportObject
-from reported_chest import MADE_AT
 from scored_chest import StubCascade, scored_chest, write_chest
 
 NAME = "Plantedname^Zebedee=山田^太郎"
@@ -69,7 +68,7 @@ class Place:
 
 def write_results(folder: Path, *, has_reports: bool = True) -> Path:
     """Write a study as DICOM and what ``calcmap score --dicom`` makes of it; return the results folder."""
-    source = write_chest(folder / "images")
+    source = write_chest(folder / "chest")
     for path in source.rglob("*.dcm"):
         image = pydicom.dcmread(path)
         image.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
@@ -86,6 +85,7 @@ def score_into(source: Path, out: Path, *, has_reports: bool) -> None:
     write_study(done.result, done.volume, done.labels, folder=out / done.result.study)
     if has_reports:
         from calcmap.report.dicom import ReportSettings, make_reports, write_reports
+        from reported_chest import MADE_AT
 
         settings = ReportSettings(made_at=MADE_AT)
         made = make_reports(done.result, done.volume, done.labels, study=study, settings=settings)
@@ -94,7 +94,7 @@ def score_into(source: Path, out: Path, *, has_reports: bool) -> None:
 
 def take_results(store: Store, out: Path) -> dict[int, Path]:
     """Import a results folder with its images and return the folder of each result."""
-    done = import_results(store, out, sources=[out.parent / "images"], actor="local")
+    done = import_results(store, out, sources=[out.parent / "chest"], actor="local")
     assert [each.problem for each in done] == [None]
     return {each.result_id: each.folder for each in done if each.result_id is not None}
 
