@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -37,11 +38,18 @@ def real_browser() -> Iterator[Browser]:
         browser.close()
 
 
+class ReaderComes(Protocol):
+    """Lets another reader in."""
+
+    def __call__(self, **screen: object) -> Reader:
+        """Return a reader whose browser has the worklist; ``screen`` as playwright's contexts take it."""
+
+
 class Reader:
     """Somebody at a browser of their own; what the page complains of is kept."""
 
-    def __init__(self, browser: Browser, address: str) -> None:
-        self.page: Page = browser.new_context(viewport=VIEWPORT).new_page()  # type: ignore[arg-type]
+    def __init__(self, browser: Browser, address: str, **screen: Any) -> None:  # Any: a library's own options
+        self.page: Page = browser.new_context(**({"viewport": VIEWPORT} | screen)).new_page()
         self.page.set_default_timeout(LONGEST_MS)
         self.complaints: list[str] = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -88,6 +96,16 @@ class Reader:
         """Return the entry of the first lesion at a site."""
         wanted = f".lesion[data-site='{site}']" + (f"[data-mark='{mark}']" if mark else "")
         return self.page.locator(wanted).first
+
+    def page_score(self) -> tuple[str, ...]:
+        """Return what the table of scores shows the reader's result to be."""
+        shown = [self.shown(f"reader-{what}") for what in ("total", "LM", "LAD", "LCx", "RCA", "category")]
+        return tuple(f"{float(value):g}" for value in shown)
+
+    def axial(self) -> dict[str, float]:
+        """Return slice, window, level and zoom as the axial pane says them."""
+        said = self.page.locator("canvas.axial").first.get_attribute("aria-label") or ""
+        return {what: float(value) for what, value in re.findall(r"(slice|window|level|zoom) (-?[0-9.]+)", said)}
 
     def point_of(self, y: int, x: int, *, size: int) -> tuple[float, float]:
         """Return where a pixel of a square slice of 1 mm pixels is on the screen, while the whole field is shown."""

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
-from calcmap.io.finding import find_studies
-from calcmap.pipeline import ScoreOptions, score_study
-from calcmap.report.folder import write_study
-from calcmap.segmentation.cascade import load_cascade
-from calcmap.service.importing import import_results
-from calcmap.service.reviewing import Reviewing
 from calcmap.service.store import Store, open_store
 from calcmap.service.store_studies import Identity
-from calcmap.web.local import LocalServer
 from service.reviewed_chest import MACHINE_SCORE, MISSED, SHAPE_ZYX
 from web.page_studies import (
     ARABIC_NAME,
@@ -29,24 +20,15 @@ from web.page_studies import (
     add_refusal,
     add_study,
 )
-from web.real_browser import Reader, real_browser
-from web.served_page import served
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from web.python_scores import python_score
+from web.real_browser import Reader, ReaderComes
 
 SIZE = SHAPE_ZYX[1]
 NAMES = {"html": HTML_NAME, "japan": JAPANESE_NAME, "arabic": ARABIC_NAME}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with real_browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def page_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened = open_store(tmp_path_factory.mktemp("page") / "store")
     for name, patient in NAMES.items():
         add_study(opened, name, identity=Identity(patient_name=patient, patient_id=HTML_ID, study_date="20260102"))
@@ -59,53 +41,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def server(store: Store, browser: Browser) -> Iterator[LocalServer]:
-    with served(store) as running:
-        yield running
-
-
-@pytest.fixture
-def enter(browser: Browser, server: LocalServer) -> Iterator[Callable[[], Reader]]:
-    """Return what lets another reader in; none may have met a complaint of the browser."""
-    readers: list[Reader] = []
-
-    def come() -> Reader:
-        readers.append(Reader(browser, server.address))
-        return readers[-1]
-
-    yield come
-    complaints = [each for reader in readers for each in reader.complaints]
-    for reader in readers:
-        reader.close()
-    assert complaints == []
-
-
-def python_score(store: Store, name: str, *, reviewing: Reviewing | None = None) -> tuple[str, ...]:
-    """Return what the table of scores has to show, from the store's edits alone and never from the server's memory."""
-    (row,) = [row for row in store.worklist() if row.name == name]
-    assert row.review_id is not None
-    score = (reviewing or Reviewing(store)).current(row.review_id).review.score
-    vessels = {vessel.value: sums.agatston for vessel, sums in score.scoring.vessels.items()}
-    values = [score.scoring.coronary.agatston, *(vessels[each] for each in ("LM", "LAD", "LCx", "RCA"))]
-    return *(f"{value:g}" for value in values), str(score.category.index)
-
-
-def page_score(reader: Reader) -> tuple[str, ...]:
-    shown = [reader.shown(f"reader-{what}") for what in ("total", "LM", "LAD", "LCx", "RCA", "category")]
-    return tuple(f"{float(value):g}" for value in shown)
-
-
-def test_a_study_is_verified_from_the_worklist_to_the_signature(enter: Callable[[], Reader], store: Store) -> None:
+def test_a_study_is_verified_from_the_worklist_to_the_signature(enter: ReaderComes, page_store: Store) -> None:
     reader = enter()
     page = reader.page
     reader.open("html")
-    assert page_score(reader) == python_score(store, "html")
+    assert reader.page_score() == python_score(page_store, "html")
     assert float(reader.shown("machine-total")) == MACHINE_SCORE
 
     def saved(revision: int) -> None:
         reader.until(revision)
-        assert page_score(reader) == python_score(store, "html")
+        assert reader.page_score() == python_score(page_store, "html")
         assert float(reader.shown("machine-total")) == MACHINE_SCORE
 
     reader.lesion("LAD").click()
@@ -141,10 +86,10 @@ def test_a_study_is_verified_from_the_worklist_to_the_signature(enter: Callable[
     page.locator("#asked-text").fill("<b>motion</b> هنا")
     reader.press("Control+Enter")
     saved(8)
-    before = page_score(reader)
+    before = reader.page_score()
     page.reload()
     reader.wait("study")
-    assert page_score(reader) == before
+    assert reader.page_score() == before
     assert page.locator(".comments bdi").inner_text() == "<b>motion</b> هنا"
     reader.press("g")
     page.locator("#asked-text").fill("Dr. 山田 <i>Tarou</i>")
@@ -156,10 +101,10 @@ def test_a_study_is_verified_from_the_worklist_to_the_signature(enter: Callable[
     row = page.locator("tr.signed")
     assert "signed by Dr. 山田 <i>Tarou</i>" in row.inner_text()
     assert page.locator("tbody tr").last.inner_text() == row.inner_text()
-    store.check()
+    page_store.check()
 
 
-def test_names_and_reasons_are_shown_as_text_in_every_script(enter: Callable[[], Reader]) -> None:
+def test_names_and_reasons_are_shown_as_text_in_every_script(enter: ReaderComes) -> None:
     reader = enter()
     text = reader.page.locator("tbody").inner_text()
     assert f"<script>alert(1)</script> <b>Bold</b> {HTML_ID}" in text
@@ -175,9 +120,7 @@ def test_names_and_reasons_are_shown_as_text_in_every_script(enter: Callable[[],
     assert reader.page.locator("main img, main b, main script").count() == 0
 
 
-def test_the_second_of_two_browsers_is_shown_what_the_first_one_changed(
-    enter: Callable[[], Reader], store: Store
-) -> None:
+def test_the_second_of_two_browsers_is_shown_what_the_first_one_changed(enter: ReaderComes, page_store: Store) -> None:
     first, second = enter(), enter()
     for reader in (first, second):
         reader.open("conflict")
@@ -193,12 +136,12 @@ def test_the_second_of_two_browsers_is_shown_what_the_first_one_changed(
     assert second.revision() == 0
     second.press("Enter")
     second.until(1)
-    assert page_score(second) == page_score(first) == python_score(store, "conflict")
+    assert second.page_score() == first.page_score() == python_score(page_store, "conflict")
     second.press("a")
     second.until(2)
 
 
-def test_the_keyboard_alone_is_enough(enter: Callable[[], Reader], store: Store) -> None:
+def test_the_keyboard_alone_is_enough(enter: ReaderComes, page_store: Store) -> None:
     reader = enter()
     page = reader.page
     while page.evaluate("document.activeElement.textContent") != "keys":
@@ -219,13 +162,15 @@ def test_the_keyboard_alone_is_enough(enter: Callable[[], Reader], store: Store)
     assert float(reader.shown("reader-LCx")) == 14.0
     reader.press("Escape", "Shift+A")
     page.wait_for_selector(".lesion[data-mark=pending]", state="detached")
-    assert page_score(reader) == python_score(store, "keys")
+    assert reader.page_score() == python_score(page_store, "keys")
     for key in ("1", "5", " ", "p", "h", "i", "b", "b", "+", "-", "Shift+ArrowLeft", "[", "}", "PageUp", "End", "f"):
         reader.press(key)
     page.get_by_role("button", name="Overlay", exact=True).focus()
     reader.press("Enter")
     assert page.evaluate("document.activeElement.textContent") == "OverlaySpace"
-    assert page.get_by_role("button", name="Overlay", exact=True).get_attribute("aria-pressed") == "true"  # Space had hidden it
+    assert (
+        page.get_by_role("button", name="Overlay", exact=True).get_attribute("aria-pressed") == "true"
+    )  # Space had hidden it
     page.get_by_role("button", name="Overlay", exact=True).evaluate("button => button.blur()")
     reader.press("g")
     page.keyboard.type("Dr. Keys")
@@ -233,7 +178,7 @@ def test_the_keyboard_alone_is_enough(enter: Callable[[], Reader], store: Store)
     page.wait_for_selector("#amend")
 
 
-def test_no_calcium_and_four_hundred_slices_are_shown_right(enter: Callable[[], Reader]) -> None:
+def test_no_calcium_and_four_hundred_slices_are_shown_right(enter: ReaderComes) -> None:
     reader = enter()
     page = reader.page
     reader.open("clear")
@@ -274,37 +219,3 @@ def _move_cross(reader: Reader, y: int, x: int) -> None:
         reader.press("Shift+ArrowUp", "Shift+ArrowLeft")
     reader.press(*["Shift+ArrowDown"] * (y // 5), *["ArrowDown"] * (y % 5))
     reader.press(*["Shift+ArrowRight"] * (x // 5), *["ArrowRight"] * (x % 5))
-
-
-@pytest.mark.real_data
-def test_a_real_pet_ct_study_is_verified(
-    enter: Callable[[], Reader], store: Store, shared_data: Path, tmp_path: Path
-) -> None:
-    (study,) = find_studies([shared_data / "real_ct" / "acrin042"])
-    done = score_study(study, load_cascade(), options=ScoreOptions())
-    write_study(done.result, done.volume, done.labels, folder=tmp_path / study.name)
-    import_results(store, tmp_path, sources=[shared_data / "real_ct" / "acrin042"], actor="local")
-    reader, reviewing = enter(), Reviewing(store)
-    reader.open(study.name)
-    assert page_score(reader) == python_score(store, study.name, reviewing=reviewing)
-    assert float(reader.shown("machine-total")) == done.result.agatston
-    reader.page.locator(".lesion").first.click()
-    for revision, keys in enumerate(
-        (
-            ["m"],  # the first lesion lies in the left main
-            ["x"],  # the second one is none
-            ["Control+z"],
-            ["s", "Enter", "o", "Escape"],  # what the brush covers at the cross lies in the aorta
-            ["e", "Enter", "Escape"],
-            ["z"],
-        ),
-        start=1,
-    ):
-        reader.press(*keys)
-        reader.until(revision)
-        assert page_score(reader) == python_score(store, study.name, reviewing=reviewing)
-    reader.press("g")
-    reader.page.keyboard.type("Dr. Real")
-    reader.press("Enter")
-    reader.page.wait_for_selector("#amend")
-    assert page_score(reader) == python_score(store, study.name, reviewing=reviewing)

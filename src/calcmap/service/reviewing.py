@@ -23,6 +23,8 @@ UNBEGUN = "unbegun"
 """State of a review that nobody began, beside ``open`` and ``signed``."""
 KEPT_REVIEWS = 8
 """Reviews held ready, each with its CT (about 50 MB): readers at once, and the studies they go back to (our choice)."""
+KEPT_BYTES = 1 << 30
+"""Memory that held reviews may take beside the newest one: one of 400 slices of 512 x 512 takes 300 MB (our choice)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,5 +192,10 @@ class Reviewing:
         with self._lock:
             self._ready[review_id] = review
             self._ready.move_to_end(review_id)
-            while len(self._ready) > self._kept:
+            while len(self._ready) > self._kept or self._is_over(KEPT_BYTES):
                 self._ready.popitem(last=False)
+
+    def _is_over(self, n_bytes: int) -> bool:
+        """Tell whether the held reviews, of which there are more than one, take more than so much memory."""
+        held = [review.base.volume.ct_hu_zyx.nbytes + review.base.beneath_zyx.nbytes for review in self._ready.values()]
+        return len(held) > 1 and sum(held) > n_bytes
