@@ -14,7 +14,8 @@ from pathlib import Path
 
 from calcmap.service.courier import Courier
 from calcmap.service.destinations import FolderDestination
-from calcmap.service.dicom_node import NodeAddress, NodeDestination
+from calcmap.service.dicom_node import NodeDestination
+from calcmap.service.node_address import NodeAddress
 from calcmap.service.outbox import DeliveryPolicy, Outbox
 from calcmap.service.store import open_store
 from orthanc_server import PORTS, TITLE, fetch, running_orthanc, store

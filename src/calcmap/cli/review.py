@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from calcmap.cli.console import EXIT_OK, check_packages, open_console, os_account, run_until_told
 from calcmap.cli.importing import import_folder
 
-if TYPE_CHECKING:
-    from calcmap.service.destinations import Destination
-    from calcmap.service.outbox import Outbox
-    from calcmap.service.store import Store
-
 SERVICE_PACKAGES = ("fastapi", "sqlalchemy", "uvicorn")
 """What the page needs besides the base install: the ``service`` extra."""
+SENDING_PACKAGES = ("pynetdicom",)
 
 
 def register(app: typer.Typer) -> None:
@@ -58,46 +54,31 @@ def review(
     Example: calcmap review out
     """
     check_packages(SERVICE_PACKAGES, extra="service", wanted_by="calcmap review")
+    if send:
+        check_packages(SENDING_PACKAGES, extra="service", wanted_by="--send")
     from calcmap.core.errors import InputError
     from calcmap.service.courier import Courier
+    from calcmap.service.delivery_config import DeliverySettings
     from calcmap.service.importing import RESULT_FILE
+    from calcmap.service.signatories import NOT_STATED
     from calcmap.service.store import open_store
     from calcmap.web.local import LocalServer
 
-    nodes = _nodes(send or [], aet=aet, trusted=tls_trust)
+    delivery = DeliverySettings(
+        tuple(send or []), aet, organization or NOT_STATED, tls=tls_trust is not None, trusted=tls_trust
+    )
     if not out.is_dir():
         raise InputError(f"no such folder: {out}; expected what calcmap score -o wrote ({RESULT_FILE})")
     folder = out.absolute()
     opened = open_store(store or folder.with_name(f"{folder.name}-review"))
     try:
-        outbox = _open_outbox(opened, import_folder(opened, folder, images or []), nodes, organization=organization)
+        outbox = delivery.open_outbox(opened, folders=import_folder(opened, folder, images or []))
         server = LocalServer(opened, account=os_account(), port=port, outbox=outbox)
         with Courier(outbox):
             run_until_told(lambda: server.run(when_up=lambda: _announce(server.address, is_opened=not no_browser)))
     finally:
         opened.close()
     raise typer.Exit(EXIT_OK)
-
-
-def _nodes(send: list[str], *, aet: str, trusted: Path | None) -> list[Destination]:
-    """Return the DICOM nodes that were named; nothing of DICOM networking is imported for none."""
-    if not send:
-        return []
-    check_packages(("pynetdicom",), extra="service", wanted_by="--send")
-    from calcmap.service.dicom_node import NodeDestination, TlsFiles, check_title, parse_address
-
-    title, tls = check_title(aet), TlsFiles(trusted) if trusted is not None else None
-    return [NodeDestination(parse_address(text), our_title=title, tls=tls) for text in dict.fromkeys(send)]
-
-
-def _open_outbox(
-    store: Store, folders: dict[int, Path], nodes: list[Destination], *, organization: str | None
-) -> Outbox:
-    from calcmap.service.destinations import FolderDestination
-    from calcmap.service.outbox import Outbox
-    from calcmap.service.signatories import NOT_STATED
-
-    return Outbox(store, [FolderDestination(folders), *nodes], organization=organization or NOT_STATED)
 
 
 def _announce(address: str, *, is_opened: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,7 @@ def serve(
     Example: calcmap serve --config /etc/calcmap.toml --import out
     """
     check_packages(SERVER_PACKAGES, extra="service", wanted_by="calcmap serve")
+    from calcmap.service.courier import Courier
     from calcmap.service.serve_config import load_serve_settings, open_settings_store
     from calcmap.web.shared import SharedServer
 
@@ -55,8 +57,10 @@ def serve(
     try:
         for out in imported or []:
             import_folder(store, out.absolute(), images or [])
-        server = SharedServer(store, settings)
-        run_until_told(lambda: server.run(when_up=lambda: _announce(server, settings, config)))
+        outbox = settings.delivery.open_outbox(store) if settings.delivery is not None else None
+        server = SharedServer(store, settings, outbox=outbox)
+        with Courier(outbox) if outbox is not None else nullcontext():
+            run_until_told(lambda: server.run(when_up=lambda: _announce(server, settings, config)))
     finally:
         store.close()
     raise typer.Exit(EXIT_OK)

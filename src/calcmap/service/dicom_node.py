@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from calcmap.core.errors import ConfigError, DeliveryError
+from calcmap.core.errors import DeliveryError
 from calcmap.service.destinations import Parcel
+from calcmap.service.node_address import OUR_TITLE, NodeAddress, TlsFiles
 from calcmap.service.store_outbox import Outcome, Receipt, ReportObject
 
-OUR_TITLE = "CALCMAP"
 CONNECT_S = 10.0
 """How long a node may take to accept a connection (our choice)."""
 ANSWER_S = 30.0
@@ -44,60 +42,6 @@ MEANINGS: tuple[tuple[range, str], ...] = (
 )
 """What failures mean (PS3.4, table B.2-1; PS3.7, C.5)."""
 MAX_COMMENT = 64
-_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
-_ADDRESS = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:\[\]\s]+):(?P<port>\d{1,5})")
-_MAX_PORT = 65535
-
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """Files by which node and we know each other.
-
-    Parameters
-    ----------
-    trusted : Path or None
-        Certificates to trust; those of the system if absent.
-    certificate, key : Path or None
-        Our own, where the node asks for one; the key may stand in the certificate's file.
-    """
-
-    trusted: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Return the settings of a connection that checks the node's certificate and name; `ConfigError` if unfit."""
-        try:
-            made = ssl.create_default_context(cafile=self.trusted)
-            if self.certificate is not None:
-                made.load_cert_chain(self.certificate, self.key)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"certificates for sending cannot be used: {error}") from error
-        return made
-
-
-@dataclass(frozen=True)
-class NodeAddress:
-    """Where a node is and how it is called.
-
-    Raises
-    ------
-    ConfigError
-        A title is no AE title, or the port is none.
-    """
-
-    title: str
-    host: str
-    port: int
-
-    def __post_init__(self) -> None:
-        check_title(self.title)
-        if not 1 <= self.port <= _MAX_PORT:
-            raise ConfigError(f"port {self.port} of {self.title} is none, expected 1 to {_MAX_PORT}")
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.title}@{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -167,22 +111,7 @@ class NodeDestination:
                     tls.wrap_socket(plain, server_hostname=self.address.host).close()
         except OSError as error:
             words = getattr(error, "verify_message", "") or error.strerror or str(error) or type(error).__name__
-            raise DeliveryError(f"no connection: {words.lower()}") from error
-
-
-def parse_address(text: str) -> NodeAddress:
-    """Return the address written as ``TITLE@HOST:PORT``; `ConfigError` for anything else."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None:
-        raise ConfigError(f"{text!r} is no address of a DICOM node, expected TITLE@HOST:PORT")
-    return NodeAddress(found["title"].strip(), found["host"].strip("[]"), int(found["port"]))
-
-
-def check_title(title: str) -> str:
-    """Return an AE title; `ConfigError` for what is none."""
-    if not _TITLE.fullmatch(title) or not title.strip():
-        raise ConfigError(f"{title!r} is no AE title, expected 1 to 16 characters of ASCII without backslash")
-    return title
+            raise DeliveryError(words.lower()) from error
 
 
 def outcome_of(status: int) -> tuple[Outcome, str]:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from calcmap.core.config import load_config
 from calcmap.core.errors import ConfigError
 from calcmap.service.accounts_roles import Role
+from calcmap.service.delivery_config import DeliverySettings
 from calcmap.service.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS
 from calcmap.service.request_limits import RequestLimits
 from calcmap.service.sessions import SessionLimits
@@ -293,6 +294,7 @@ class ServeSettings:
     sessions: SessionSettings = field(default_factory=SessionSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     oidc: OidcSettings | None = None
+    delivery: DeliverySettings | None = None
 
     def __post_init__(self) -> None:
         if not self.users.passwords and self.oidc is None:

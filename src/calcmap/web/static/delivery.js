@@ -8,7 +8,8 @@ const WAITING_MS = 10000; // the next try is some time off
 const FOLDER = "folder";
 
 export class DeliveryNote {
-  constructor() {
+  constructor({ mayReview }) {
+    this.mayReview = mayReview;
     this.element = make("div", { id: "delivery", attrs: { role: "status" } });
     this.reviewId = null;
     this.timer = 0;
@@ -40,11 +41,14 @@ export class DeliveryNote {
 
   show(status) {
     const lines = [madeLine(status), ...status.deliveries.map(deliveryLine)].filter(Boolean);
-    const button = make("button", { type: "button", id: "send-again", on: { click: () => this.again() } }, status.state ? "Send again" : "Send");
+    const isBusy = status.is_pending && (status.state === "waiting" ? !status.reason : status.deliveries.some((each) => each.state === "waiting" && !each.reason));
     this.element.dataset.pending = status.is_pending;
-    this.element.replaceChildren(...lines.map(([kind, ...parts]) => make("p", { className: kind }, ...parts)), status.is_pending ? "" : button);
-    const isBusy = status.state === "waiting" ? !status.reason : status.deliveries.some((each) => each.state === "waiting" && !each.reason);
+    this.element.replaceChildren(...lines.map(([kind, ...parts]) => make("p", { className: kind }, ...parts)), this.mayReview && !isBusy ? this.button(status) : "");
     if (status.is_pending) this.timer = setTimeout(() => this.ask(() => get(`/api/reviews/${this.reviewId}/delivery`)), isBusy ? BUSY_MS : WAITING_MS);
+  }
+
+  button({ state, is_pending: isPending }) {
+    return make("button", { type: "button", id: "send-again", on: { click: () => this.again() } }, state === null ? "Send" : isPending ? "Try now" : "Send again");
   }
 }
 
@@ -58,7 +62,7 @@ function madeLine({ state, reason }) {
 function deliveryLine({ destination, state, reason, wait_s: waitS, ended, places }) {
   const isFolder = destination === FOLDER;
   const place = isFolder ? "the study's folder" : words(destination);
-  if (state === "sent") return ["confident", isFolder ? "Written to " : "Sent to ", place, isFolder ? ` as ${places.find((each) => each.endsWith(".json")) ?? "verified.json"} and more, ${when(ended)}` : `, ${when(ended)}`];
+  if (state === "sent") return ["confident", isFolder ? "Written to " : "Sent to ", place, isFolder ? ` (${places.find((each) => each.endsWith(".json")) ?? "verified.json"} …), ${when(ended)}` : `, ${when(ended)}`];
   if (state === "dead") return ["problem", isFolder ? "Not written to " : "Not sent to ", place, ": ", words(reason)];
   if (!reason) return ["faint", "On its way to ", place, " …"];
   return ["borderline", "Waiting for ", place, ": ", words(reason), waitS === null ? "" : `; next try in ${duration(waitS)}`];

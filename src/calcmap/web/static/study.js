@@ -82,7 +82,7 @@ class Study {
     this.lesions = make("div", { id: "lesions" });
     this.actions = make("div", { id: "actions", attrs: { role: "group", "aria-label": "The chosen lesion" } });
     this.foot = make("div", { id: "foot" });
-    this.delivery = new DeliveryNote();
+    this.delivery = new DeliveryNote({ mayReview: this.session.rights.includes("review") });
     this.told = make("p", { className: "unseen", attrs: { role: "status" } }); // what a screen reader hears of an edit
     this.certainty = certainty(this.page.result);
     main.replaceChildren(make("div", { className: "study" }, this.tools, this.views, this.drawing,
