@@ -95,6 +95,8 @@ class Provider:
         Where it sends people back.
     clock : callable
         Returns seconds since 1970.
+    transport : BaseTransport, optional
+        Carries requests otherwise than by the network.
 
     Raises
     ------
@@ -102,12 +104,19 @@ class Provider:
         The certificates to trust or the secret cannot be read.
     """
 
-    def __init__(self, settings: OidcSettings, *, redirect_url: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: OidcSettings,
+        *,
+        redirect_url: str,
+        clock: Callable[[], float] = time.time,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.settings = settings
         self._redirect_url = redirect_url
         self._clock = clock
         self._secret = settings.client_secret()
-        self._http = httpx.Client(timeout=PATIENCE_S, verify=_trust(settings), follow_redirects=False)
+        self._http = httpx.Client(timeout=PATIENCE_S, verify=_trust(settings), transport=transport)
         self._lock = threading.Lock()
         self._known: tuple[float, Json, KeySet] | None = None
 

@@ -55,16 +55,11 @@ class PageServer:
         What answers.
     listening : socket
         From `listen`.
-    encryption : Encryption, optional
+    tls : SSLContext, optional
         Without it the server speaks plain HTTP.
-
-    Raises
-    ------
-    ConfigError
-        Certificate and key do not belong together.
     """
 
-    def __init__(self, app: ASGIApp, listening: socket.socket, *, encryption: Encryption | None = None) -> None:
+    def __init__(self, app: ASGIApp, listening: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
         self._socket = listening
         config = uvicorn.Config(
             app,
@@ -77,7 +72,7 @@ class PageServer:
             timeout_graceful_shutdown=GRACE_S,
         )
         config.load()
-        config.ssl = encryption.context() if encryption else None
+        config.ssl = tls
         self._server = uvicorn.Server(config)
 
     def run(self, *, when_up: Callable[[], None] = lambda: None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import ssl
 
 from calcmap.service.accounts import Accounts
 from calcmap.service.logins import Logins
 from calcmap.service.oidc import Provider
+from calcmap.service.outbox import Outbox
 from calcmap.service.passwords import HashingCost, Passwords
 from calcmap.service.reviewing import Reviewing
 from calcmap.service.serve_config import KEY_PASSWORD_VARIABLE, ServeSettings, WebSettings
@@ -31,6 +33,8 @@ class SharedServer(PageServer):
         Of the whole file.
     cost : HashingCost, optional
         Of passwords.
+    outbox : Outbox or None
+        The way out for what is signed; ``None``: nothing goes out.
 
     Raises
     ------
@@ -38,17 +42,24 @@ class SharedServer(PageServer):
         The port is taken, certificate and key make no pair, or a secret cannot be read.
     """
 
-    def __init__(self, store: Store, settings: ServeSettings, *, cost: HashingCost | None = None) -> None:
-        encryption = _encryption(settings.web)
+    def __init__(
+        self,
+        store: Store,
+        settings: ServeSettings,
+        *,
+        cost: HashingCost | None = None,
+        outbox: Outbox | None = None,
+    ) -> None:
+        tls = _tls(settings.web)
         door = _door(store, settings, cost)
         listening = listen(settings.web.host, settings.web.port)
         self.port: int = listening.getsockname()[1]
         access = UserAccess(settings.web, door.sessions, limits=settings.limits, cookies=door.cookies)
-        app = make_app(Reviewing(store), access, more=router, door=door)
+        app = make_app(Reviewing(store, outbox=outbox), access, more=router, door=door)
         if settings.web.trusted_proxies:
             app = FromProxy(app, trusted=settings.web.trusted_proxies)
         self.door = door
-        super().__init__(app, listening, encryption=encryption)
+        super().__init__(app, listening, tls=tls)
 
     def close(self) -> None:
         """Free the port, and the connections to the provider."""
@@ -73,7 +84,7 @@ def _door(store: Store, settings: ServeSettings, cost: HashingCost | None) -> Do
     )
 
 
-def _encryption(web: WebSettings) -> Encryption | None:
+def _tls(web: WebSettings) -> ssl.SSLContext | None:
     if web.certificate is None or web.key is None:
         return None
-    return Encryption(web.certificate, web.key, os.environ.get(KEY_PASSWORD_VARIABLE))
+    return Encryption(web.certificate, web.key, os.environ.get(KEY_PASSWORD_VARIABLE)).context()
