@@ -63,7 +63,7 @@ def add(
         made = accounts.add(
             wanted, display_name=shown, role=role, password=_read_password(password_file), actor=_actor()
         )
-    _tell(f"{made.name} may come in as a {made.role} and signs as {made.display_name}.")
+    _tell(f"{made.name} may come in as {made.role} and signs as {made.display_name}.")
 
 
 def list_accounts(
@@ -115,7 +115,7 @@ def role(name: Name, role: Annotated[Role, typer.Argument(help="viewer, reader o
     """
     with _accounts(config) as accounts:
         accounts.set_role(accounts.named(name), role, actor=_actor())
-    _tell(f"{name} is a {role} now.")
+    _tell(f"{name} is {role} now.")
 
 
 def password(name: Name, config: Config, password_file: PasswordFile = None) -> None:
