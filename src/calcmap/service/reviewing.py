@@ -53,18 +53,19 @@ class Reviewing:
         self.outbox = outbox
         self._kept = kept
         self._ready: OrderedDict[int, Review] = OrderedDict()
+        self._known: dict[int, StoredReview] = {}
         self._lock = threading.Lock()
 
     def current(self, review_id: int) -> CurrentReview:
         """Return a review as the store has it now, whoever saved last."""
-        stored = self.store.review(review_id)
         with self._lock:
-            review = self._ready.get(review_id)
+            review, known = self._ready.get(review_id), self._known.get(review_id)
+        stored = self.store.review(review_id, known=known)
         if review is None or review.revision > stored.revision:
             review = start_review(self._base(stored.result_id))
         for each in stored.edits[review.revision :]:
             review = review.with_edit(each.edit)
-        self._keep(review_id, review)
+        self._keep(review_id, review, stored)
         return CurrentReview(stored, review)
 
     def unbegun(self, result_id: int) -> CurrentReview:
@@ -188,12 +189,15 @@ class Reviewing:
         labels.check_on(scan.volume)
         return base_from_result(scan, Labels(labels.labels_zyx, scan.volume.grid), result)
 
-    def _keep(self, review_id: int, review: Review) -> None:
+    def _keep(self, review_id: int, review: Review, stored: StoredReview | None = None) -> None:
         with self._lock:
             self._ready[review_id] = review
+            if stored is not None:
+                self._known[review_id] = stored
             self._ready.move_to_end(review_id)
             while len(self._ready) > self._kept or self._is_over(KEPT_BYTES):
-                self._ready.popitem(last=False)
+                dropped, _ = self._ready.popitem(last=False)
+                self._known.pop(dropped, None)
 
     def _is_over(self, n_bytes: int) -> bool:
         """Tell whether the held reviews, of which there are more than one, take more than so much memory."""

@@ -143,10 +143,10 @@ class Store:
         with self.database.writing() as connection:
             return store_reviews.open_review(connection, result_id, actor=actor, time_utc=self._clock())
 
-    def review(self, review_id: int) -> StoredReview:
-        """Return a review with its edits."""
+    def review(self, review_id: int, *, known: StoredReview | None = None) -> StoredReview:
+        """Return a review with its edits; those of a review known from before are not read again."""
         with self.database.reading() as connection:
-            return store_reviews.read_review(connection, review_id)
+            return store_reviews.read_review(connection, review_id, known=known)
 
     def save_edits(self, review_id: int, edits: Sequence[Edit], *, revision: int, author: str) -> int:
         """Append edits that were made to a review at a revision, and return the new one; see ``store_reviews``."""

@@ -110,14 +110,18 @@ def open_review(connection: Connection, result_id: int, *, actor: str, time_utc:
     return read_review(connection, review_id)
 
 
-def read_review(connection: Connection, review_id: int) -> StoredReview:
-    """Return a review with its edits; `NotInStoreError` when there is none of that number."""
+def read_review(connection: Connection, review_id: int, *, known: StoredReview | None = None) -> StoredReview:
+    """Return a review with its edits; `NotInStoreError` when there is none of that number.
+
+    Edits never change, so that of a review ``known`` from before only later ones are read.
+    """
     row = connection.execute(
         select(REVIEW.c.result_id, REVIEW.c.number, REVIEW.c.state, REVIEW.c.revision).where(REVIEW.c.id == review_id)
     ).first()
     if row is None:
         raise NotInStoreError(f"there is no review {review_id}")
-    edits = read_edits(connection, review_id)
+    seen = known.edits if known is not None and known.revision <= row.revision else ()
+    edits = (*seen, *read_edits(connection, review_id, after=len(seen)))
     return StoredReview(review_id, row.result_id, row.number, row.state, row.revision, edits)
 
 
