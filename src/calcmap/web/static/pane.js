@@ -31,6 +31,12 @@ export class Pane {
     this.gestures = new Gestures(this);
   }
 
+  /** Give the pixels back; the pane is drawn no more. */
+  release() {
+    for (const canvas of [this.canvas, this.ct.canvas, this.over.canvas]) Object.assign(canvas, { width: 0, height: 0 });
+    this.ct = this.over = null;
+  }
+
   /** Return CSS pixels a millimetre. */
   get scale() {
     const { width, height } = this.canvas.getBoundingClientRect();

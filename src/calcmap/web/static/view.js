@@ -47,7 +47,13 @@ export class View {
     this.isFitted = false;
   }
 
-  stop() { this.resizing.disconnect(); this.isStopped = true; }
+  /** Draw no more, and let go of everything that takes memory. */
+  stop() {
+    this.resizing.disconnect();
+    this.isStopped = true;
+    for (const pane of Object.values(this.panes)) pane.release();
+    Object.assign(this, { reader: null, machine: null, heart: null });
+  }
 
   get isBrushing() { return this.mode === "split" || this.mode === "erase"; }
 
@@ -56,6 +62,7 @@ export class View {
     this.isWaiting = true;
     requestAnimationFrame(() => {
       this.isWaiting = false;
+      if (this.isStopped) return;
       for (const pane of Object.values(this.panes)) if (pane.canvas.isConnected) pane.draw();
     });
   }
