@@ -16,13 +16,14 @@ from calcmap.core.volume import BoolArray, Float32Array, Label, Volume
 from calcmap.evaluation.overlap import dice
 from calcmap.segmentation.calcium_input import calcium_network_input, heart_frame
 from calcmap.segmentation.cascade import (
+    LEAD_MM,
     MIN_CANDIDATE_HU,
     Cascade,
     dense_pieces,
     foreground_probability,
     largest_component,
+    lead_pieces,
     load_cascade,
-    metal_pieces,
     runs_of_slices,
 )
 from calcmap.segmentation.engine import Engine
@@ -147,22 +148,32 @@ def test_pieces_that_touch_by_a_corner_are_one() -> None:
     assert dense_pieces(dense, heart)[1].tolist() == [False, False]
 
 
-def test_a_lead_in_the_heart_is_no_calcium(scan: tuple[Volume, BoolArray]) -> None:
+def test_a_lead_through_the_heart_is_no_calcium_and_a_dense_plaque_is(scan: tuple[Volume, BoolArray]) -> None:
     volume, _ = scan
     plain = stub_cascade().segment(volume).labels.labels_zyx
-    calcium = np.argwhere(plain > Label.HEART)
+    _, y, x = calcium = tuple(np.argwhere(plain > Label.HEART)[0])
     ct = volume.ct_hu_zyx.copy()
-    ct[tuple(calcium[0])] = 2000
+    ct[calcium] = 3000
+    dense = stub_cascade().segment(Volume(ct, volume.grid)).labels.labels_zyx
+    np.testing.assert_array_equal(dense > Label.HEART, plain > Label.HEART)
+    ct[:, y, x] = 3000
+    assert len(ct) * volume.spacing_mm_zyx[0] > LEAD_MM
     leaded = stub_cascade().segment(Volume(ct, volume.grid)).labels.labels_zyx
-    assert leaded[tuple(calcium[0])] == Label.HEART
-    ct[tuple(calcium[0])] = 1999
-    np.testing.assert_array_equal(stub_cascade().segment(Volume(ct, volume.grid)).labels.labels_zyx > 1, plain > 1)
+    assert leaded[calcium] <= Label.HEART
 
 
-def test_a_piece_is_metal_by_its_densest_voxel() -> None:
-    piece = np.array([[[1, 1, 0, 2, 3]]])
-    assert metal_pieces(piece, np.int16([[[150, 2100, 3000, 1999, 2000]]])).tolist() == [False, True, False, True]
-    assert metal_pieces(np.zeros((1, 1, 2), dtype=np.int32), np.int16([[[0, 0]]])).tolist() == [False]
+def test_a_piece_is_a_lead_by_the_span_of_its_metal() -> None:
+    piece = np.zeros((1, 4, 200), dtype=np.int32)
+    ct = np.zeros(piece.shape, dtype=np.int16)
+    for number, (first, behind, hu) in enumerate(
+        [(0, 150, 2000), (0, 150, 1999), (0, 149, 3071), (0, 1, 3071)], start=1
+    ):
+        piece[0, number - 1] = number
+        ct[0, number - 1, first:behind] = hu
+    # 149 steps of 0.5034 mm are 75.0 mm
+    assert lead_pieces(piece, ct, spacing_mm_zyx=(1.0, 1.0, 0.5034)).tolist() == [False, True, False, False, False]
+    nothing = lead_pieces(np.zeros((1, 1, 2), dtype=np.int32), np.int16([[[0, 3000]]]), spacing_mm_zyx=(1.0, 1.0, 1.0))
+    assert nothing.tolist() == [False]
 
 
 def test_a_judge_for_other_networks_is_left_out() -> None:

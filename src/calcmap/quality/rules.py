@@ -38,7 +38,7 @@ METAL_HU = 2500
 """Above any bone or plaque (cortical bone reaches 1500), below the 3071 at which 12-bit CT ends."""
 METAL_MIN_MM3 = 100.0
 HEART_METAL_HU = 2000
-"""Plaque reaches 1500 HU, metal 2000 (textbook): to `segmentation`, a dense piece that reaches it is no calcium."""
+"""Plaque reaches 1500 HU, metal 2000 (textbook); under sharp kernels the densest plaques reach it too."""
 HEART_METAL_MIN_MM3 = 10.0
 
 HEART_MIN_ML = 20.0
@@ -318,8 +318,8 @@ METAL_IN_HEART = QualityRule(
     "metal_in_heart",
     Severity.WARNING,
     f"more than {HEART_METAL_MIN_MM3:g} mm³ at {HEART_METAL_HU} HU or above inside the heart",
-    "A stent, clip, valve or lead may be counted as calcium, and its streaks with it. Nothing is excluded from the "
-    "score: a reader has to look.",
+    "A lead is left out of the score with what touches it; a stent, clip or valve may be counted as calcium, and its "
+    "streaks with it: a reader has to look.",
     f"plaque reaches 1500 HU, metal 2000 HU (textbook); the limit is {OUR_CHOICE}",
 )
 MOTION_BLUR = QualityRule(

@@ -50,6 +50,9 @@ DENSE_HU = 130
 """Bone, catheters and calcium; what is connected at this level is judged as one piece (the score's own threshold)."""
 MIN_SHARE_IN_HEART = 0.5
 """A dense component counts as the heart's when at least this share of it lies in the heart mask (our choice)."""
+LEAD_MM = 75.0
+"""A dense piece whose metal spans this much is a lead and no calcium. In simulated hearts leads span 125 to 180 mm, the
+metal of valves and stents and the densest calcium up to 45 mm (n = 27 pieces of 518 patients); between, our choice."""
 MIN_CANDIDATE_HU = 100
 """Voxels denser than this in or near the heart are labelled: below every threshold that a scoring profile uses at
 120 kVp or more, so that the label map serves all of them."""
@@ -199,7 +202,7 @@ class Cascade:
         # a catheter leaves the box through its top: what lies above and below counts too
         column = (slice(None), *box[1:])
         piece_zyx, is_outlying = dense_pieces(volume.ct_hu_zyx[column] >= DENSE_HU, heart_zyx[column])
-        is_outlying |= metal_pieces(piece_zyx, volume.ct_hu_zyx[column])
+        is_outlying |= lead_pieces(piece_zyx, volume.ct_hu_zyx[column], spacing_mm_zyx=volume.spacing_mm_zyx)
         index = np.flatnonzero(candidate)
         frame = heart_frame(heart)
         piece = piece_zyx[box[0]].reshape(-1)[index].astype(np.intp)
@@ -313,12 +316,32 @@ def dense_pieces(dense_zyx: BoolArray, heart_zyx: BoolArray) -> tuple[IntArray, 
     return piece_zyx, is_outlying
 
 
-def metal_pieces(piece_zyx: IntArray, ct_hu_zyx: Int16Array) -> BoolArray:
-    """Return which pieces reach `HEART_METAL_HU`, shape (highest piece number + 1,), False for number 0."""
-    is_metal = np.zeros(int(piece_zyx.max(initial=0)) + 1, dtype=np.bool_)
-    is_metal[piece_zyx[ct_hu_zyx >= HEART_METAL_HU]] = True
-    is_metal[0] = False
-    return is_metal
+def lead_pieces(piece_zyx: IntArray, ct_hu_zyx: Int16Array, *, spacing_mm_zyx: tuple[float, float, float]) -> BoolArray:
+    """Return which pieces are leads: their voxels of `HEART_METAL_HU` or more span `LEAD_MM`.
+
+    A stent, a clip or a valve is no longer than calcium that is as dense; those two look alike and are not told apart.
+
+    Parameters
+    ----------
+    piece_zyx : ndarray of int, shape (slices, rows, columns)
+        Number of each voxel's dense piece, 0 for none.
+    ct_hu_zyx : ndarray of int16, same shape
+        HU.
+    spacing_mm_zyx : tuple of float
+        Of the voxels.
+
+    Returns
+    -------
+    ndarray of bool, shape (highest piece number + 1,)
+        False for number 0.
+    """
+    is_lead = np.zeros(int(piece_zyx.max(initial=0)) + 1, dtype=np.bool_)
+    metal_zyx = np.argwhere((ct_hu_zyx >= HEART_METAL_HU) & (piece_zyx > 0))
+    of_piece = piece_zyx[tuple(metal_zyx.T)]
+    for number in np.unique(of_piece):
+        span_mm_zyx = np.ptp(metal_zyx[of_piece == number], axis=0) * np.array(spacing_mm_zyx)
+        is_lead[number] = np.linalg.norm(span_mm_zyx) >= LEAD_MM
+    return is_lead
 
 
 def runs_of_slices(wanted_z: BoolArray, *, neighbours: int) -> list[tuple[int, int]]:
