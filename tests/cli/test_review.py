@@ -37,7 +37,9 @@ def test_the_page_is_served_until_it_is_told_to_end(results: Path) -> None:
             (row,) = client.get(f"{address.partition('?')[0]}api/worklist").json()["rows"]
         assert (row["name"], row["agatston"]) == ("patient1", 180.0)
         run.send_signal(signal.SIGTERM)
-        rest, complaints = run.communicate(timeout=30)
+        # communicate() would lose what came in with the lines that were read
+        rest, complaints = run.stdout.read(), run.stderr.read()
+        run.wait(timeout=30)
     assert run.returncode == 0, complaints
     assert "research use only" in rest
     assert "closed" in rest
