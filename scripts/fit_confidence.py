@@ -3,7 +3,7 @@
 Usage::
 
     python scripts/fit_confidence.py --data CASES [--data CASES ...] [--heart H.onnx] [--calcium C.onnx]
-        [--basis WORDS] [--keep-decision] [--judge-is-grown-here]
+        [--basis WORDS] [--keep-decision] [--judge-is-grown-here [--also CASES ...]]
         [-o src/calcmap/segmentation/weights/confidence.json]
 
 The networks are the shipped ones unless named, the lesion judge the shipped one if it is for them; the file holds their
@@ -11,12 +11,14 @@ hashes and serves beside them alone. Prints and writes how well the probabilitie
 ten stratified folds, and with each site left out in turn. What is shipped is then fitted on all cases. Offsets change
 scores; with --keep-decision there are none, and the confidence alone is fitted. --judge-is-grown-here says that the
 judge was grown on these very cases: each is then judged by one of nine other folds, for the shipped one remembers it.
+--also names the further cases that the judge was grown on; they are in no figure.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -41,7 +43,7 @@ from calcmap.training.calibrating import (
     stratified_folds,
     tabulate_decisions,
 )
-from calcmap.training.judging import judges_of_left_out, known_pieces
+from calcmap.training.judging import NO_FOLD, judges_of_left_out, known_pieces
 from held_out import read_held_out
 
 N_FOLDS, SEED = 10, 0
@@ -94,6 +96,7 @@ def main() -> None:
     parser.add_argument("--basis", default="simulated patients")
     parser.add_argument("--keep-decision", action="store_true")
     parser.add_argument("--judge-is-grown-here", action="store_true")
+    parser.add_argument("--also", type=Path, action="append", default=[])
     parser.add_argument("-o", "--out", type=Path, default=Path("src/calcmap/segmentation/weights/confidence.json"))
     arguments = parser.parse_args()
     cascade = load_cascade(heart=arguments.heart, calcium=arguments.calcium)
@@ -106,6 +109,7 @@ def main() -> None:
         kept=kept,
         judge=cascade.judge,
         is_grown_here=arguments.judge_is_grown_here,
+        also=read_held_out(arguments.also, cascade) if arguments.also else [],
     )
     print(json.dumps(content["fit"], indent=1))
     arguments.out.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -119,9 +123,10 @@ def fitted(
     kept: int | None,
     judge: LesionJudge | None = None,
     is_grown_here: bool = False,
+    also: Sequence[HeldOutCase] = (),
 ) -> dict[str, object]:
     """Return what the file holds: the model fitted on all cases, and the figures of the fit."""
-    table = tabulate_decisions(cases, judges=judges_of(cases, judge, is_grown_here=is_grown_here))
+    table = tabulate_decisions(cases, judges=judges_of(cases, judge, is_grown_here=is_grown_here, also=also))
     chosen = choose_offsets(table, np.ones(len(cases), dtype=np.bool_)) if kept is None else kept
     model = replace(
         fit_confidence(table.features_onf[chosen], table.reference_n),
@@ -133,7 +138,7 @@ def fitted(
 
 
 def judges_of(
-    cases: list[HeldOutCase], judge: LesionJudge | None, *, is_grown_here: bool
+    cases: list[HeldOutCase], judge: LesionJudge | None, *, is_grown_here: bool, also: Sequence[HeldOutCase] = ()
 ) -> list[LesionJudge | None] | None:
     """Return each case's judge: the shipped one, or where that was grown on the cases one that does not know them."""
     if judge is None:
@@ -141,8 +146,8 @@ def judges_of(
     if not is_grown_here:
         return [judge] * len(cases)
     reference = np.array([case.reference_agatston for case in cases])
-    folds = stratified_folds(reference, n_folds=N_FOLDS, seed=SEED)
-    return [*judges_of_left_out(known_pieces(cases), folds, lowest_kept=judge.lowest_kept, seed=SEED)]
+    folds = np.append(stratified_folds(reference, n_folds=N_FOLDS, seed=SEED), np.full(len(also), NO_FOLD))
+    return [*judges_of_left_out(known_pieces([*cases, *also]), folds, lowest_kept=judge.lowest_kept, seed=SEED)]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from calcmap.core.volume import Label
 from calcmap.segmentation.pieces import PIECE_FEATURES
 from calcmap.training.calibrating import HeldOutCase
 from calcmap.training.judging import (
+    NO_FOLD,
     grow_trees,
     judged_scores,
     judges_of_left_out,
@@ -76,6 +77,22 @@ def test_left_out_pieces_are_judged_by_others() -> None:
     assert [judge.lowest_kept for judge in judges] == [0.3] * 400
     assert len({id(judge) for judge in judges}) == 4
     np.testing.assert_allclose(judges[5].probabilities(features[1::4]), probability[1::4])
+
+
+def test_cases_of_no_fold_teach_every_judge_and_are_judged_by_none() -> None:
+    features, truth = made_pieces()
+    known = replace(
+        known_pieces([]),
+        features_pf=features, is_coronary_p=truth, case_p=np.arange(400), number_p=np.ones(400, dtype=np.intp),
+    )  # fmt: skip
+    fold = np.where(np.arange(400) < 100, np.arange(400) % 2, NO_FOLD)
+    probability = probabilities_of_left_out(known, fold)
+    assert probability[:100].min() > 0.0
+    assert not probability[100:].any()
+    assert len(judges_of_left_out(known, fold, lowest_kept=0.3)) == 100
+    others = fold != 0
+    taught = grow_trees(features[others], truth[others])
+    np.testing.assert_allclose(probability[:100:2], 1 / (1 + np.exp(-taught.sums(features[:100:2]))))
 
 
 def test_scores_without_struck_pieces() -> None:

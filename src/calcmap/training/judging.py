@@ -20,6 +20,8 @@ N_TREES, LEAVES, RATE, LEAF_PIECES, DRAWN_SHARE = 140, 6, 0.05, 12, 0.7
 on: stochastic gradient boosting (Friedman 2002). Chosen by the log loss of pieces of patients left out."""
 FEWEST_PIECES = 50
 """With fewer pieces of either kind no judge is grown (our choice)."""
+NO_FOLD = -1
+"""Fold of a case that every judge may know: it is left out of none, and none speaks of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,10 @@ def grow_trees(features_pf: Float64Array, is_coronary_p: BoolArray, *, seed: int
 
 
 def probabilities_of_left_out(known: KnownPieces, fold_n: IntArray, *, seed: int = 0) -> Float64Array:
-    """Return each piece's probability (pieces,) by trees that were grown without the fold (cases,) of its case."""
+    """Return each piece's probability (pieces,) by trees that were grown without the fold (cases,) of its case.
+
+    Pieces of cases in `NO_FOLD` get 0.
+    """
     fold_p = fold_n[known.case_p]
     probability_p = np.zeros(len(fold_p))
     for fold, judge in _judge_of_fold(known, fold_n, lowest_kept=0.0, seed=seed).items():
@@ -125,9 +130,9 @@ def probabilities_of_left_out(known: KnownPieces, fold_n: IntArray, *, seed: int
 
 
 def judges_of_left_out(known: KnownPieces, fold_n: IntArray, *, lowest_kept: float, seed: int = 0) -> list[LesionJudge]:
-    """Return for each case a judge that was grown without its fold (cases,)."""
+    """Return for each case that is not in `NO_FOLD` a judge that was grown without its fold (cases,)."""
     judge_of_fold = _judge_of_fold(known, fold_n, lowest_kept=lowest_kept, seed=seed)
-    return [judge_of_fold[int(fold)] for fold in fold_n]
+    return [judge_of_fold[int(fold)] for fold in fold_n if fold != NO_FOLD]
 
 
 def _judge_of_fold(known: KnownPieces, fold_n: IntArray, *, lowest_kept: float, seed: int) -> dict[int, LesionJudge]:
@@ -140,7 +145,7 @@ def _judge_of_fold(known: KnownPieces, fold_n: IntArray, *, lowest_kept: float, 
             networks={},
             basis="cases of other folds",
         )
-        for fold in np.unique(fold_n)
+        for fold in np.unique(fold_n[fold_n != NO_FOLD])
     }
 
 
