@@ -18,7 +18,7 @@ from scipy.special import chdtrc
 
 from calcmap.core.errors import InputError, NotEstimableError
 from calcmap.core.volume import Float64Array
-from calcmap.prognosis.followup import FollowUp
+from calcmap.prognosis.followup import Codes, FollowUp
 from calcmap.prognosis.newton import centre_and_scale, infinite_terms, inverse_information, maximise, refuse_dependent
 from calcmap.prognosis.partial_likelihood import (
     Moments,
@@ -154,6 +154,11 @@ class BaselineHazard:
             raise InputError(f"the hazard is asked for at time {time:g}, follow-up holds 0 to {last:g}")
         values = [_hazard_at(time, t, h, between=between) for t, h in zip(self.time, self.cumulative, strict=True)]
         return np.array(values)
+
+
+def sum_over_clusters(influence: Float64Array, cluster: Codes) -> Float64Array:
+    """Return the sum of rows' influences (n, p) in each cluster (n,), shape (clusters, p)."""
+    return np.stack([np.bincount(cluster, weights=column) for column in influence.T], axis=1)
 
 
 def chi_square(statistic: float, df: int) -> ChiSquare:
@@ -401,6 +406,5 @@ def _covariance(
         return inverse
     influence = (score_residuals(sets, at) * sets.weight[:, None]) @ inverse
     if variance is Variance.CLUSTERED and table.cluster is not None:
-        cluster = table.cluster[sets.order]
-        influence = np.stack([np.bincount(cluster, weights=column) for column in influence.T], axis=1)
+        influence = sum_over_clusters(influence, table.cluster[sets.order])
     return np.asarray(influence.T @ influence)

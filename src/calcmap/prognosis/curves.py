@@ -242,7 +242,7 @@ def reverse_kaplan_meier(table: FollowUp, *, scale: Scale = Scale.LOG, confidenc
     ----------
     .. [1] Schemper, Smith, Control Clin Trials 1996;17:343-346.
     """
-    ended = table.is_event if table.competing is None else table.is_event | (table.competing > 0)
+    ended = table.has_ended
     return kaplan_meier(replace(table, is_event=~ended, competing=None), scale=scale, confidence=confidence)
 
 
@@ -417,7 +417,7 @@ def _counts(table: FollowUp, *, cause: int = 0) -> tuple[Float64Array, Float64Ar
     weight = np.ones(len(table)) if table.weight is None else table.weight
     time, place = np.unique(table.time, return_inverse=True)
     mine = _is_cause(table, cause)
-    ended = table.is_event if table.competing is None else table.is_event | (table.competing > 0)
+    ended = table.has_ended
     here, events, others = (np.bincount(place, weights=weight * flag) for flag in (1.0, mine, ended & ~mine))
     return time, np.cumsum(here[::-1])[::-1].astype(np.float64), events.astype(np.float64), others.astype(np.float64)
 

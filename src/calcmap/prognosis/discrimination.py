@@ -444,7 +444,7 @@ def _uncensored(table: FollowUp) -> Float64Array:
     An event comes before censoring at the same time, so who has it there is not at risk of being censored.
     """
     place = np.unique(table.time, return_inverse=True)[1]
-    ended = table.is_event if table.competing is None else table.is_event | (table.competing > 0)
+    ended = table.has_ended
     weight = np.ones(len(table)) if table.weight is None else table.weight
     here, events, censored = (np.bincount(place, weights=weight * flag) for flag in (1.0, ended, ~ended))
     at_risk = np.cumsum(here[::-1])[::-1] - events

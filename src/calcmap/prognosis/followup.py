@@ -55,7 +55,17 @@ class FollowUp:
     @property
     def n_competing(self) -> int:
         """Number of rows whose follow-up a competing event ended."""
-        return 0 if self.competing is None else int(np.count_nonzero(self.competing))
+        return int(np.count_nonzero(self.is_competing))
+
+    @property
+    def is_competing(self) -> BoolArray:
+        """Whether a competing event ended the follow-up, shape (n,)."""
+        return np.zeros(len(self), dtype=np.bool_) if self.competing is None else np.asarray(self.competing > 0)
+
+    @property
+    def has_ended(self) -> BoolArray:
+        """Whether any event ended the follow-up, of interest or competing, shape (n,)."""
+        return np.asarray(self.is_event | self.is_competing)
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.integer]) -> FollowUp:
         """Return the chosen rows: a mask, or numbers of rows, which may repeat (a bootstrap sample).

@@ -92,14 +92,13 @@ class _GrayCounts:
 def _gray_counts(table: FollowUp, which: Codes, *, n_groups: int) -> _GrayCounts:
     _, place = np.unique(table.time, return_inverse=True)
     cell, size = place * n_groups + which, (int(place.max()) + 1) * n_groups
-    other = np.zeros(len(table), dtype=np.bool_) if table.competing is None else table.competing > 0
 
     def count(flag: BoolArray | None) -> Float64Array:
         weights = None if flag is None else flag.astype(np.float64)
         return np.asarray(np.bincount(cell, weights=weights, minlength=size).reshape(-1, n_groups), dtype=np.float64)
 
     at_risk = np.asarray(np.cumsum(count(None)[::-1], axis=0)[::-1], dtype=np.float64)
-    events, others = count(table.is_event), count(other)
+    events, others = count(table.is_event), count(table.is_competing)
     left = np.where(at_risk > 0, 1.0 - (events + others) / np.maximum(at_risk, 1.0), 1.0)
     after = np.asarray(np.cumprod(left, axis=0), dtype=np.float64)
     before = np.vstack([np.ones(n_groups), after[:-1]])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calcmap.core.errors import InputError, NotEstimableError
 from calcmap.core.volume import BoolArray, Float64Array
-from calcmap.prognosis.cox import CoxFit, Variance
+from calcmap.prognosis.cox import CoxFit, Variance, sum_over_clusters
 from calcmap.prognosis.followup import FollowUp
 from calcmap.prognosis.newton import centre_and_scale, infinite_terms, inverse_information, maximise, refuse_dependent
 from calcmap.prognosis.partial_likelihood import Ties
@@ -78,8 +78,7 @@ def fit_subdistribution(table: FollowUp, names: Sequence[str] | None = None) -> 
     inverse = inverse_information(found.information, chosen, n_events=table.n_events)
     influence = _influence(sets, found.at) @ inverse
     if table.cluster is not None:
-        cluster = table.cluster[sets.order]
-        influence = np.stack([np.bincount(cluster, weights=column) for column in influence.T], axis=1)
+        influence = sum_over_clusters(influence, table.cluster[sets.order])
     unscale = np.outer(1.0 / scales, 1.0 / scales)
     return CoxFit(
         names=chosen,
@@ -158,7 +157,7 @@ class _Standing:
 def _weighted_sets(table: FollowUp) -> _WeightedSets:
     order = np.argsort(table.time, kind="stable")
     time, is_event = table.time[order], table.is_event[order]
-    competes = np.zeros(len(table), dtype=np.bool_) if table.competing is None else table.competing[order] > 0
+    competes = table.is_competing[order]
     is_censored = ~is_event & ~competes
     first, behind = (np.searchsorted(time, time, side=side) for side in ("left", "right"))
     leaving, n_leaving = np.unique(time[is_censored], return_counts=True)

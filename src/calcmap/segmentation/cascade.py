@@ -336,9 +336,9 @@ def lead_pieces(piece_zyx: IntArray, ct_hu_zyx: Int16Array, *, spacing_mm_zyx: t
         False for number 0.
     """
     is_lead = np.zeros(int(piece_zyx.max(initial=0)) + 1, dtype=np.bool_)
-    metal_zyx = np.argwhere((ct_hu_zyx >= HEART_METAL_HU) & (piece_zyx > 0))
+    metal_zyx = np.argwhere(ct_hu_zyx >= HEART_METAL_HU)  # few: what piece each is of is asked of them alone
     of_piece = piece_zyx[tuple(metal_zyx.T)]
-    for number in np.unique(of_piece):
+    for number in np.unique(of_piece[of_piece > 0]):
         span_mm_zyx = np.ptp(metal_zyx[of_piece == number], axis=0) * np.array(spacing_mm_zyx)
         is_lead[number] = np.linalg.norm(span_mm_zyx) >= LEAD_MM
     return is_lead
